@@ -1,0 +1,97 @@
+/* services: AWS's APIs. A service is one table of operations and one handler an operation: routing, the IAM check, the list of what is
+ * supported and the model test read the same row, so nothing is served that is not authorised and tested.
+ * Life of a call (services/api.c): http request -> which service (credential scope, X-Amz-Target, path) -> claim read, key found, skew -> operation matched
+ * -> body read (bounded by the row) -> signature checked -> authorize(row's action, resource) -> handler -> answer in the family's form.
+ * Thread: the loop's. */
+#pragma once
+
+#include "auth/keys.h"
+#include "json/json.h"
+#include "net/http.h"
+
+struct engine;
+struct api;
+struct call;
+
+enum { CALL_PARAMETERS_MAX = 8, CALL_QUERY_MAX = 32,
+       API_BODY_BYTES_MAX = 70 * 1024 * 1024,   /* AWS Lambda: a 50 MB zip in base64 and its JSON */
+       API_BODIES_BYTES_MAX = 512 * 1024 * 1024 }; /* ours: all bodies being read at once; above: 503 SlowDown-like ServiceException */
+
+enum protocol_family { FAMILY_REST_JSON, FAMILY_QUERY, FAMILY_JSON_1_0, FAMILY_JSON_1_1, FAMILY_REST_XML };
+
+typedef void call_handler_fn(struct call *call);
+/* Appends the ARN that the IAM check is about; may use path parameters; "*" when the operation has none. */
+typedef void call_resource_fn(const struct call *call, struct buffer *out);
+
+struct operation {
+    const char *name;          /* "GetFunction", as botocore's model has it */
+    const char *method;        /* rest families */
+    const char *path;          /* "/2015-03-31/functions/{FunctionName}"; a trailing '/' is optional when matching */
+    const char *action;        /* "lambda:GetFunction"; NULL: no permission is needed (sts:GetCallerIdentity) */
+    call_resource_fn *resource;
+    call_handler_fn *handler;
+    size_t body_max;           /* bytes; 0: API_BODY_BYTES_MAX */
+};
+
+struct service {
+    const char *name;          /* signing name: "lambda" */
+    enum protocol_family family;
+    const char *version;       /* query family: "2011-06-15" */
+    const char *xml_namespace; /* query family */
+    const struct operation *operations;
+    size_t operation_count;
+};
+
+/* What a handler works with. All slices live as long as the call. */
+struct parameter { struct slice name, value; };
+struct call {
+    struct api *api;
+    struct engine *engine;
+    struct http_exchange *exchange;
+    const struct service *service;
+    const struct operation *operation;
+    const struct principal *principal;
+    char request_id[37];
+    struct arena arena;
+    struct parameter path[CALL_PARAMETERS_MAX];   /* decoded: {"FunctionName", "hello"} */
+    size_t path_count;
+    struct parameter query[CALL_QUERY_MAX];       /* decoded query string, or the form of the query family */
+    size_t query_count;
+    struct buffer *body;                          /* raw; a handler may take it with buffer_take */
+    void *data;                                   /* the handler's own */
+    bool client_gone;                             /* call_reply_* and call_fail then only free the call */
+    void (*on_gone)(struct call *call);           /* set by a handler that must know; the call stays until it replies */
+    struct { yyjson_doc *doc; } json;             /* set by call_json */
+};
+
+struct slice call_path(const struct call *call, const char *name);
+struct slice call_query(const struct call *call, const char *name);      /* empty when absent */
+struct slice call_header(const struct call *call, const char *name);
+/* Parses the body as a JSON object once; an empty body gives an empty object.
+ *   err  ERROR_INVALID SerializationException-like code of the family (lambda: InvalidRequestContentException "Could not parse request body into json: ...") */
+MUST_CHECK enum outcome call_json(struct call *call, yyjson_val **root, struct error *err);
+
+/* The ends of a call: exactly one of these, from the handler or later; the call is freed. Header x-amzn-RequestId (x-amz-request-id) is added. */
+void call_reply_json(struct call *call, int status, const yyjson_mut_doc *doc);
+void call_reply_empty(struct call *call, int status);
+void call_reply_bytes(struct call *call, int status, const char *content_type, struct buffer *body /* taken */);
+void call_reply_query_xml(struct call *call, struct slice result_xml); /* wraps <{Op}Response xmlns><{Op}Result>...</..><ResponseMetadata> */
+void call_fail(struct call *call, const struct error *err);
+
+/* One table turns kinds into status and code; err->code wins over the kind's default.
+ * lambda bodies: {"Type":"User"|"Service","Message":...} (or "message" as the model of that shape has it) with x-amzn-ErrorType; query: <ErrorResponse>. */
+int error_http_status(const struct error *err);
+
+struct api_config {
+    const char *account, *region;
+    struct engine *engine;
+    struct keyring *keyring;
+    const struct service *const *services; /* NULL-terminated: server/ names them */
+};
+struct api *api_new(uv_loop_t *loop, const struct api_config *config);
+void api_free(struct api *api);
+/* The http_handler's request: `arg` is the api. GET /healthz answers 200 unsigned. */
+void api_request(struct http_exchange *x, void *arg);
+
+extern const struct service lambda_service; /* services/lambda/lambda.c */
+extern const struct service sts_service;    /* services/sts/sts.c */
