@@ -1,0 +1,144 @@
+/* Reading what function_logs.c wrote, from any process that may open the files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/fd.h"
+#include "base/memory.h"
+#include "observe/function_logs.h"
+#include "observe/log_line.h"
+
+enum { READ_BYTES = 64 * 1024, LINE_BYTES_MAX = 1024 * 1024, SERIAL_BYTES = 32 };
+
+struct reader {
+    int dir;
+    int64_t since_ms;
+    log_event_fn *each;
+    void *arg;
+    unsigned long serial; /* the file being read */
+    int fd;
+    struct buffer rest; /* an unfinished line */
+    struct buffer stream, message;
+    bool stopped;
+};
+
+static void reader_drop(struct reader *r)
+{
+    fd_drop(&r->dir);
+    fd_drop(&r->fd);
+    buffer_drop(&r->rest);
+    buffer_drop(&r->stream);
+    buffer_drop(&r->message);
+}
+
+static void take_line(struct reader *r, struct slice line)
+{
+    struct log_event event;
+    buffer_reset(&r->stream);
+    buffer_reset(&r->message);
+    if (!log_line_read(line, &event.time_ms, &r->stream, &r->message) || event.time_ms < r->since_ms)
+        return;
+    event.stream = buffer_slice(&r->stream);
+    event.message = buffer_slice(&r->message);
+    r->stopped = !r->each(&event, r->arg);
+}
+
+static void take_bytes(struct reader *r)
+{
+    size_t from = 0;
+    for (size_t i = 0; i < r->rest.len && !r->stopped; i++) {
+        if (r->rest.at[i] != '\n')
+            continue;
+        take_line(r, slice_sub(buffer_slice(&r->rest), from, i - from));
+        from = i + 1;
+    }
+    buffer_consume(&r->rest, from);
+    if (r->rest.len > LINE_BYTES_MAX) /* no line of ours: a damaged file */
+        buffer_reset(&r->rest);
+}
+
+/* Reads what is there of the current file. */
+static enum outcome read_file(struct reader *r, struct error *err)
+{
+    while (!r->stopped) {
+        buffer_reserve(&r->rest, READ_BYTES);
+        ssize_t got = read(r->fd, r->rest.at + r->rest.len, READ_BYTES);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set_sys(err, errno, "Check the disk that holds the data directory.",
+                                 "could not read a log file");
+        if (got == 0)
+            return OK;
+        r->rest.len += (size_t)got;
+        take_bytes(r);
+    }
+    return OK;
+}
+
+/* All files from the current one on; stays in the last. */
+static enum outcome read_all(struct reader *r, struct error *err)
+{
+    while (!r->stopped) {
+        if (r->fd >= 0)
+            TRY(read_file(r, err));
+        unsigned long first = 0, last = 0;
+        log_files_scan(r->dir, &first, &last);
+        unsigned long next = r->fd < 0 ? first : r->serial + 1;
+        if (next < first)
+            next = first; /* older ones went meanwhile */
+        if (last == 0 || next > last)
+            return OK;
+        char name[SERIAL_BYTES];
+        (void)snprintf(name, sizeof(name), "%08lu.log", next);
+        fd_drop(&r->fd);
+        buffer_reset(&r->rest);
+        r->fd = openat(r->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        r->serial = next;
+        if (r->fd < 0 && errno != ENOENT)
+            return error_set_sys(err, errno, "Run as the user that the server's data belongs to.",
+                                 "could not open a log file");
+        if (r->fd < 0)
+            continue;
+    }
+    return OK;
+}
+
+static enum outcome follow_changes(struct reader *r, struct error *err)
+{
+    AUTO(fd)
+    int watch = inotify_init1(IN_CLOEXEC);
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", r->dir);
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE) < 0)
+        return error_set_sys(err, errno, "Raise fs.inotify.max_user_watches.", "could not watch the log files");
+    TRY(read_all(r, err)); /* what came before the watch was set */
+    while (!r->stopped) {
+        char events[4096];
+        ssize_t got = read(watch, events, sizeof(events));
+        if (got < 0 && errno != EINTR)
+            return error_set_sys(err, errno, "Try again.", "could not watch the log files");
+        TRY(read_all(r, err));
+    }
+    return OK;
+}
+
+enum outcome function_logs_read(int data_dir, struct slice group, int64_t since_ms, bool follow, log_event_fn *each,
+                                void *arg, struct error *err)
+{
+    AUTO(reader)
+    struct reader r = { .dir = -1, .since_ms = since_ms, .each = each, .arg = arg, .fd = -1 };
+    struct buffer name = BUFFER_EMPTY;
+    buffer_append_text(&name, "logs/");
+    codec_percent(&name, group, false);
+    enum outcome opened = dir_open(data_dir, buffer_text(&name), false, 0, &r.dir, err);
+    buffer_drop(&name);
+    TRY(opened);
+    TRY(read_all(&r, err));
+    return follow && !r.stopped ? follow_changes(&r, err) : OK;
+}
