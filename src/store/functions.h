@@ -6,10 +6,10 @@
 
 /* A row. `document` is the plain configuration as JSON (engine/function.h writes and reads it); `environment` is sealed. */
 struct function_row {
-    struct slice name;        /* primary key with version */
-    struct slice version;     /* "$LATEST" in this issue */
+    struct slice name;    /* primary key with version */
+    struct slice version; /* "$LATEST" in this issue */
     struct slice revision_id;
-    struct slice digest;      /* 64 hex digits: names the package tree */
+    struct slice digest; /* 64 hex digits: names the package tree */
     struct slice document;
     struct slice environment; /* sealed; empty when none */
     int64_t modified_ms;
@@ -19,16 +19,22 @@ struct function_row {
  * an update fails with ERROR_NOT_FOUND, and when `expected_revision` is not empty and differs with ERROR_PRECONDITION
  * (PreconditionFailedException). */
 void store_function_create(struct store *store, const struct function_row *row, store_done_fn *done, void *arg);
-void store_function_update(struct store *store, const struct function_row *row, struct slice expected_revision, store_done_fn *done, void *arg);
+void store_function_update(struct store *store, const struct function_row *row, struct slice expected_revision,
+                           store_done_fn *done, void *arg);
 void store_function_delete(struct store *store, struct slice name, store_done_fn *done, void *arg);
 
 /* At start: every row, in order of name. `each` borrows the row. */
 typedef enum outcome store_function_each_fn(const struct function_row *row, void *arg, struct error *err);
-MUST_CHECK enum outcome store_functions_load(struct store *store, store_function_each_fn *each, void *arg, struct error *err);
+MUST_CHECK enum outcome store_functions_load(struct store *store, store_function_each_fn *each, void *arg,
+                                             struct error *err);
 
 /* Access keys (root's now): the secret is sealed by the caller. At start only. */
-MUST_CHECK enum outcome store_access_key_put(struct store *store, struct slice access_key, struct slice owner, struct slice sealed_secret, struct error *err);
+MUST_CHECK enum outcome store_access_key_put(struct store *store, struct slice access_key, struct slice owner,
+                                             struct slice sealed_secret, struct error *err);
 /* The newest key of `owner`; *found false when none. Buffers are the caller's. */
-MUST_CHECK enum outcome store_access_key_find(struct store *store, struct slice owner, bool *found, struct buffer *access_key, struct buffer *sealed_secret, struct error *err);
+MUST_CHECK enum outcome store_access_key_find(struct store *store, struct slice owner, bool *found,
+                                              struct buffer *access_key, struct buffer *sealed_secret,
+                                              struct error *err);
 /* Roles: the name, its ARN document. `hearth-basic` is put at first start. */
-MUST_CHECK enum outcome store_role_put(struct store *store, struct slice name, struct slice document, struct error *err);
+MUST_CHECK enum outcome store_role_put(struct store *store, struct slice name, struct slice document,
+                                       struct error *err);

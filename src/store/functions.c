@@ -1,0 +1,273 @@
+/* Rows of functions, access keys and roles: the typed doors of store/functions.h. Each job holds all of its own checks: what memory
+ * believes is only a hint. */
+#include <stdlib.h>
+
+#include "base/memory.h"
+#include "store/functions.h"
+#include "store/schema.h"
+
+#define FUNCTIONS_STATEMENTS(X)                                                                                    \
+    X(function_insert,                                                                                             \
+      "INSERT INTO functions (name, version, revision_id, digest, document, environment, modified_ms)"             \
+      " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name, version) DO NOTHING")                               \
+    X(function_update, "UPDATE functions SET revision_id = $3, digest = $4, document = $5, environment = $6,"      \
+                       " modified_ms = $7 WHERE name = $1 AND version = $2")                                       \
+    X(function_revision, "SELECT revision_id FROM functions WHERE name = $1 AND version = $2")                     \
+    X(function_delete, "DELETE FROM functions WHERE name = $1")                                                    \
+    X(functions_all,                                                                                               \
+      "SELECT name, version, revision_id, digest, document, environment, modified_ms FROM functions"               \
+      " ORDER BY name, version")                                                                                   \
+    X(access_key_serial, "SELECT coalesce(max(serial), 0) + 1 FROM access_keys")                                   \
+    X(access_key_put, "INSERT INTO access_keys (access_key, owner, sealed_secret, serial) VALUES ($1, $2, $3, $4)" \
+                      " ON CONFLICT (access_key) DO UPDATE SET owner = excluded.owner,"                            \
+                      " sealed_secret = excluded.sealed_secret, serial = excluded.serial")                         \
+    X(access_key_find,                                                                                             \
+      "SELECT access_key, sealed_secret FROM access_keys WHERE owner = $1 ORDER BY serial DESC LIMIT 1")           \
+    X(role_put, "INSERT INTO roles (name, document) VALUES ($1, $2)"                                               \
+                " ON CONFLICT (name) DO UPDATE SET document = excluded.document")
+FUNCTIONS_STATEMENTS(STATEMENT_DEFINE)
+const char *const functions_statements[] = { FUNCTIONS_STATEMENTS(STATEMENT_LIST) NULL };
+
+/* ---- function rows ---- */
+
+struct function_job {
+    struct function_row row;        /* into `bytes` */
+    struct slice expected_revision; /* into `bytes`; empty: any */
+    store_done_fn *done;
+    void *arg;
+    struct buffer bytes;
+};
+
+static void function_job_free(struct function_job *job)
+{
+    buffer_drop(&job->bytes);
+    free(job);
+}
+
+/* The copy lies in one block, made large enough first, so that the slices into it stay right. */
+static struct slice function_job_copy(struct function_job *job, struct slice from)
+{
+    size_t at = job->bytes.len;
+    buffer_append_slice(&job->bytes, from);
+    return slice_from(job->bytes.at + at, from.len);
+}
+
+static struct function_job *function_job_new(const struct function_row *row, struct slice expected_revision,
+                                             store_done_fn *done, void *arg)
+{
+    struct function_job *job = memory_new(sizeof(*job));
+    buffer_reserve(&job->bytes, row->name.len + row->version.len + row->revision_id.len + row->digest.len +
+                                    row->document.len + row->environment.len + expected_revision.len + 1);
+    job->row.name = function_job_copy(job, row->name);
+    job->row.version = function_job_copy(job, row->version);
+    job->row.revision_id = function_job_copy(job, row->revision_id);
+    job->row.digest = function_job_copy(job, row->digest);
+    job->row.document = function_job_copy(job, row->document);
+    job->row.environment = function_job_copy(job, row->environment);
+    job->row.modified_ms = row->modified_ms;
+    job->expected_revision = function_job_copy(job, expected_revision);
+    job->done = done;
+    job->arg = arg;
+    return job;
+}
+
+static void function_job_done(enum outcome outcome, const struct error *err, void *arg)
+{
+    struct function_job *job = arg;
+    job->done(outcome, err, job->arg);
+    function_job_free(job);
+}
+
+static void function_bind(struct store_stmt *stmt, const struct function_row *row)
+{
+    store_bind_text(stmt, 1, row->name);
+    store_bind_text(stmt, 2, row->version);
+    store_bind_text(stmt, 3, row->revision_id);
+    store_bind_text(stmt, 4, row->digest);
+    store_bind_bytes(stmt, 5, row->document);
+    store_bind_bytes(stmt, 6, row->environment);
+    store_bind_int(stmt, 7, row->modified_ms);
+}
+
+static enum outcome function_not_found(struct slice name, struct error *err)
+{
+    return error_set_code(err, ERROR_NOT_FOUND, "ResourceNotFoundException",
+                          "List the functions to see which names there are.", "Function not found: %.*s",
+                          SLICE_PRINT(name));
+}
+
+static enum outcome function_create_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct function_row *row = &((struct function_job *)arg)->row;
+    struct store_stmt *stmt;
+    int64_t inserted = 0;
+    TRY(store_sql(tx, sql_function_insert, &stmt, err));
+    function_bind(stmt, row);
+    TRY(store_run(stmt, &inserted, err));
+    if (inserted == 0)
+        return error_set_code(err, ERROR_EXISTS, "ResourceConflictException",
+                              "Update the function, or choose another name.", "Function already exist: %.*s",
+                              SLICE_PRINT(row->name));
+    return OK;
+}
+
+/* Reads the revision, then writes: this is the writer's own transaction, so nothing comes between. */
+static enum outcome function_update_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct function_job *job = arg;
+    const struct function_row *row = &job->row;
+    struct store_stmt *stmt;
+    bool found;
+    TRY(store_sql(tx, sql_function_revision, &stmt, err));
+    store_bind_text(stmt, 1, row->name);
+    store_bind_text(stmt, 2, row->version);
+    TRY(store_step(stmt, &found, err));
+    if (!found)
+        return function_not_found(row->name, err);
+    if (job->expected_revision.len > 0 && !slice_equal(store_bytes(stmt, 0), job->expected_revision))
+        return error_set_code(err, ERROR_PRECONDITION, "PreconditionFailedException",
+                              "Read the function again, then repeat the change with its RevisionId.",
+                              "The Revision Id provided does not match the latest Revision Id. Call the "
+                              "GetFunction/GetAlias API to retrieve the latest Revision Id");
+    TRY(store_sql(tx, sql_function_update, &stmt, err));
+    function_bind(stmt, row);
+    return store_run(stmt, NULL, err);
+}
+
+static enum outcome function_delete_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct function_job *job = arg;
+    struct store_stmt *stmt;
+    int64_t deleted = 0;
+    TRY(store_sql(tx, sql_function_delete, &stmt, err));
+    store_bind_text(stmt, 1, job->row.name);
+    TRY(store_run(stmt, &deleted, err));
+    return deleted > 0 ? OK : function_not_found(job->row.name, err);
+}
+
+void store_function_create(struct store *store, const struct function_row *row, store_done_fn *done, void *arg)
+{
+    store_write(store, function_create_job, function_job_done, function_job_new(row, SLICE_EMPTY, done, arg));
+}
+
+void store_function_update(struct store *store, const struct function_row *row, struct slice expected_revision,
+                           store_done_fn *done, void *arg)
+{
+    store_write(store, function_update_job, function_job_done, function_job_new(row, expected_revision, done, arg));
+}
+
+void store_function_delete(struct store *store, struct slice name, store_done_fn *done, void *arg)
+{
+    struct function_row row = { .name = name };
+    store_write(store, function_delete_job, function_job_done, function_job_new(&row, SLICE_EMPTY, done, arg));
+}
+
+struct functions_load_job {
+    store_function_each_fn *each;
+    void *arg;
+};
+
+static enum outcome functions_load_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct functions_load_job *job = arg;
+    struct store_stmt *stmt;
+    bool more;
+    TRY(store_sql(tx, sql_functions_all, &stmt, err));
+    TRY(store_step(stmt, &more, err));
+    while (more) {
+        struct function_row row = {
+            .name = store_bytes(stmt, 0),
+            .version = store_bytes(stmt, 1),
+            .revision_id = store_bytes(stmt, 2),
+            .digest = store_bytes(stmt, 3),
+            .document = store_bytes(stmt, 4),
+            .environment = store_bytes(stmt, 5),
+            .modified_ms = store_int(stmt, 6),
+        };
+        TRY(job->each(&row, job->arg, err));
+        TRY(store_step(stmt, &more, err));
+    }
+    return OK;
+}
+
+enum outcome store_functions_load(struct store *store, store_function_each_fn *each, void *arg, struct error *err)
+{
+    struct functions_load_job job = { .each = each, .arg = arg };
+    return store_now(store, functions_load_job, &job, err);
+}
+
+/* ---- access keys and roles ---- */
+
+struct access_key_job {
+    struct slice access_key, owner, sealed_secret;
+    bool found;
+    struct buffer *found_key, *found_secret;
+};
+
+static enum outcome access_key_put_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct access_key_job *job = arg;
+    struct store_stmt *stmt;
+    bool row;
+    TRY(store_sql(tx, sql_access_key_serial, &stmt, err));
+    TRY(store_step(stmt, &row, err));
+    int64_t serial = store_int(stmt, 0);
+    TRY(store_sql(tx, sql_access_key_put, &stmt, err));
+    store_bind_text(stmt, 1, job->access_key);
+    store_bind_text(stmt, 2, job->owner);
+    store_bind_bytes(stmt, 3, job->sealed_secret);
+    store_bind_int(stmt, 4, serial);
+    return store_run(stmt, NULL, err);
+}
+
+enum outcome store_access_key_put(struct store *store, struct slice access_key, struct slice owner,
+                                  struct slice sealed_secret, struct error *err)
+{
+    struct access_key_job job = { .access_key = access_key, .owner = owner, .sealed_secret = sealed_secret };
+    return store_now(store, access_key_put_job, &job, err);
+}
+
+static enum outcome access_key_find_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    struct access_key_job *job = arg;
+    struct store_stmt *stmt;
+    TRY(store_sql(tx, sql_access_key_find, &stmt, err));
+    store_bind_text(stmt, 1, job->owner);
+    TRY(store_step(stmt, &job->found, err));
+    if (!job->found)
+        return OK;
+    buffer_reset(job->found_key);
+    buffer_reset(job->found_secret);
+    buffer_append_slice(job->found_key, store_bytes(stmt, 0));
+    buffer_append_slice(job->found_secret, store_bytes(stmt, 1));
+    return OK;
+}
+
+enum outcome store_access_key_find(struct store *store, struct slice owner, bool *found, struct buffer *access_key,
+                                   struct buffer *sealed_secret, struct error *err)
+{
+    struct access_key_job job = { .owner = owner, .found_key = access_key, .found_secret = sealed_secret };
+    TRY(store_now(store, access_key_find_job, &job, err));
+    *found = job.found;
+    return OK;
+}
+
+struct role_job {
+    struct slice name, document;
+};
+
+static enum outcome role_put_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct role_job *job = arg;
+    struct store_stmt *stmt;
+    TRY(store_sql(tx, sql_role_put, &stmt, err));
+    store_bind_text(stmt, 1, job->name);
+    store_bind_bytes(stmt, 2, job->document);
+    return store_run(stmt, NULL, err);
+}
+
+enum outcome store_role_put(struct store *store, struct slice name, struct slice document, struct error *err)
+{
+    struct role_job job = { .name = name, .document = document };
+    return store_now(store, role_put_job, &job, err);
+}
