@@ -45,13 +45,23 @@ struct function {
     struct pool *pool;             /* the dispatcher's, one a published function object; NULL until it is used */
 };
 
-struct function *function_new(void);                       /* one reference, all defaults */
+/* One reference, all defaults; name, handler, role, log_group and runtime are NULL until the caller sets them (owned strings). */
+struct function *function_new(void);
 struct function *function_copy(const struct function *f);  /* to change and publish; no pool, one reference */
 struct function *function_hold(struct function *f);
 void function_release(struct function *f);
 void function_drop(struct function **f);                   /* AUTO(function) */
 
-/* As a row and back: the plain part as JSON, the environment as JSON to be sealed. */
+/* The box's own: "x86_64" or "arm64", the only one that functions can have here. */
+const char *function_architecture(void);
+
+/* Sorts by name; of several with one name the last stays, as JSON's readers do it. Returns how many are left. */
+size_t variables_sort(struct variable *variables, size_t count);
+void variables_free(struct variable *variables, size_t count); /* wiped: values may be secrets; NULL allowed */
+
+/* As a row and back: the plain part as JSON, the environment as JSON to be sealed: {"NAME":"value"}, compact, what the 4 KB limit measures.
+ * What function_read accepts it writes back to the same bytes, when it was written by these functions.
+ *   err  ERROR_INVALID: not a row of ours, or of a newer server (a runtime that this one does not know) */
 void function_write_document(const struct function *f, struct buffer *out);
 void function_write_environment(const struct function *f, struct buffer *out); /* empty when there are none */
 MUST_CHECK enum outcome function_read(struct slice name, struct slice version, struct slice document, struct slice environment,

@@ -1,0 +1,82 @@
+#include "services/lambda/lambda.h"
+
+/* The table. Paths as in AWS's model; the front matches them, checks the permission on `resource`, and calls the handler. */
+
+static void append_arn(const struct call *call, struct slice region, struct slice account, struct slice name,
+                       struct slice qualifier, struct buffer *out)
+{
+    buffer_append_text(out, "arn:aws:lambda:");
+    buffer_append_slice(out, region.len > 0 ? region : slice_of(engine_region(call->engine)));
+    buffer_append_byte(out, ':');
+    buffer_append_slice(out, account.len > 0 ? account : slice_of(engine_account(call->engine)));
+    buffer_append_text(out, ":function:");
+    buffer_append_slice(out, name);
+    if (qualifier.len > 0) {
+        buffer_append_byte(out, ':');
+        buffer_append_slice(out, qualifier);
+    }
+}
+
+/* A name that cannot be read is kept as it is: no policy names it, and the handler will refuse it. */
+static void append_function(const struct call *call, struct slice text, struct slice qualifier, struct buffer *out)
+{
+    struct lambda_name name = { SLICE_EMPTY, SLICE_EMPTY, text, SLICE_EMPTY };
+    if (!lambda_name_parse(text, LAMBDA_NAME_NAMESPACED, &name))
+        name = (struct lambda_name){ SLICE_EMPTY, SLICE_EMPTY, text, SLICE_EMPTY };
+    append_arn(call, name.region, name.account, name.name, qualifier.len > 0 ? qualifier : name.qualifier, out);
+}
+
+static void function_of_path(const struct call *call, struct buffer *out)
+{
+    append_function(call, call_path(call, "FunctionName"), call_query(call, "Qualifier"), out);
+}
+
+/* CreateFunction names its function in the body. Reading it here costs nothing: call_json keeps what it parsed for the handler,
+ * which is also why the constness of `call` can be put aside. A body that cannot be read names no function at all. */
+static void function_of_body(const struct call *call, struct buffer *out)
+{
+    yyjson_val *body = NULL;
+    struct slice name = SLICE_EMPTY;
+    if (call_json((struct call *)(uintptr_t)call, &body, NULL) == OK)
+        name = json_slice(yyjson_obj_get(body, "FunctionName"));
+    append_function(call, name, SLICE_EMPTY, out);
+}
+
+static void any_resource(const struct call *call, struct buffer *out)
+{
+    (void)call;
+    buffer_append_byte(out, '*');
+}
+
+#define FUNCTIONS "/2015-03-31/functions"
+
+static const struct operation lambda_operations[] = {
+    /* name, method, path, IAM action, resource, handler, longest body. The hot one first: the front looks in this order. */
+    { "Invoke", "POST", FUNCTIONS "/{FunctionName}/invocations", "lambda:InvokeFunction", function_of_path,
+      lambda_invoke, INVOKE_PAYLOAD_BYTES_MAX },
+    { "GetFunction", "GET", FUNCTIONS "/{FunctionName}", "lambda:GetFunction", function_of_path,
+      lambda_get_function, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetFunctionConfiguration", "GET", FUNCTIONS "/{FunctionName}/configuration",
+      "lambda:GetFunctionConfiguration", function_of_path, lambda_get_function_configuration,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "CreateFunction", "POST", FUNCTIONS, "lambda:CreateFunction", function_of_body, lambda_create_function,
+      LAMBDA_REQUEST_BYTES_MAX },
+    { "UpdateFunctionCode", "PUT", FUNCTIONS "/{FunctionName}/code", "lambda:UpdateFunctionCode", function_of_path,
+      lambda_update_function_code, LAMBDA_REQUEST_BYTES_MAX },
+    { "UpdateFunctionConfiguration", "PUT", FUNCTIONS "/{FunctionName}/configuration",
+      "lambda:UpdateFunctionConfiguration", function_of_path, lambda_update_function_configuration,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "DeleteFunction", "DELETE", FUNCTIONS "/{FunctionName}", "lambda:DeleteFunction", function_of_path,
+      lambda_delete_function, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListFunctions", "GET", FUNCTIONS, "lambda:ListFunctions", any_resource, lambda_list_functions,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetAccountSettings", "GET", "/2016-08-19/account-settings", "lambda:GetAccountSettings", any_resource,
+      lambda_get_account_settings, LAMBDA_CONFIGURATION_BYTES_MAX },
+};
+
+const struct service lambda_service = {
+    .name = "lambda",
+    .family = FAMILY_REST_JSON,
+    .operations = lambda_operations,
+    .operation_count = sizeof(lambda_operations) / sizeof(lambda_operations[0]),
+};

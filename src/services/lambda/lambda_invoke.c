@@ -1,0 +1,248 @@
+#include "services/lambda/lambda.h"
+
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+
+/* Invoke: the hot path. What it does for each call beyond the engine's work: one look at the header fields, one pass over the payload,
+ * the payload's buffer handed on and the answer's taken, both without a copy. Allocations: the trace header, in the call's arena. */
+
+struct invoke_headers {
+    struct slice type, log_type, client_context, trace, tenant, durable;
+};
+
+/* One walk over the fields instead of six: they are compared by length first. */
+static void read_headers(const struct call *call, struct invoke_headers *out)
+{
+    static const struct {
+        struct slice name;
+        size_t offset;
+    } wanted[] = {
+        { SLICE("x-amz-invocation-type"), offsetof(struct invoke_headers, type) },
+        { SLICE("x-amz-log-type"), offsetof(struct invoke_headers, log_type) },
+        { SLICE("x-amz-client-context"), offsetof(struct invoke_headers, client_context) },
+        { SLICE("x-amzn-trace-id"), offsetof(struct invoke_headers, trace) },
+        { SLICE("x-amz-tenant-id"), offsetof(struct invoke_headers, tenant) },
+        { SLICE("x-amz-durable-execution-name"), offsetof(struct invoke_headers, durable) },
+    };
+    *out = (struct invoke_headers){ SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY, SLICE_EMPTY };
+    size_t count = http_header_count(call->exchange);
+    for (size_t i = 0; i < count; i++) {
+        struct http_header field = http_header_at(call->exchange, i);
+        if (field.name.len < 14 || (field.name.at[0] | 0x20) != 'x')
+            continue;
+        for (size_t k = 0; k < sizeof(wanted) / sizeof(wanted[0]); k++)
+            if (field.name.len == wanted[k].name.len && slice_equal_nocase(field.name, wanted[k].name))
+                memcpy((char *)out + wanted[k].offset, &field.value, sizeof(field.value));
+    }
+}
+
+static enum outcome check_headers(const struct invoke_headers *headers, struct error *err)
+{
+    static const char code[] = "InvalidParameterValueException";
+    AUTO(lambda_checks)
+    struct lambda_checks checks = LAMBDA_CHECKS_EMPTY;
+    bool event = slice_is(headers->type, "Event");
+    if (headers->type.len > 0 && !event && !slice_is(headers->type, "RequestResponse") &&
+        !slice_is(headers->type, "DryRun"))
+        lambda_check_failed(&checks, "invocationType", headers->type,
+                            "Member must satisfy enum value set: [Event, RequestResponse, DryRun]");
+    if (headers->log_type.len > 0 && !slice_is(headers->log_type, "Tail") && !slice_is(headers->log_type, "None"))
+        lambda_check_failed(&checks, "logType", headers->log_type,
+                            "Member must satisfy enum value set: [None, Tail]");
+    TRY(lambda_checks_result(&checks, err));
+    if (event)
+        return error_set_code(
+            err, ERROR_UNSUPPORTED, code, "Invoke with InvocationType RequestResponse.",
+            "InvocationType Event (asynchronous invocations) is not supported by this server yet.");
+    if (headers->tenant.len > 0)
+        return error_set_code(
+            err, ERROR_INVALID, code, "Leave it out.",
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your "
+            "request and try again.");
+    if (headers->durable.len > 0)
+        return error_set_code(err, ERROR_UNSUPPORTED, code, "Leave it out.",
+                              "Durable executions are not supported by this server yet.");
+    return OK;
+}
+
+/* Into the call's arena, where it lives as long as the invocation. */
+static enum outcome read_client_context(struct call *call, struct slice text, struct slice *out, struct error *err)
+{
+    static const char code[] = "InvalidRequestContentException", hint[] = "Send a small JSON object in base64.";
+    *out = SLICE_EMPTY;
+    if (text.len == 0)
+        return OK;
+    if (text.len > LAMBDA_CLIENT_CONTEXT_BYTES_MAX)
+        return error_set_code(err, ERROR_INVALID, code, hint, "Client context must be no more than %d bytes.",
+                              LAMBDA_CLIENT_CONTEXT_BYTES_MAX);
+    AUTO(buffer)
+    struct buffer json = BUFFER_EMPTY;
+    bool object = codec_unbase64(&json, text) && lambda_payload_check(buffer_slice(&json), NULL) == OK;
+    size_t first = 0;
+    while (object && first < json.len && strchr(" \t\r\n", json.at[first]) != NULL)
+        first++;
+    if (!object || first == json.len || json.at[first] != '{')
+        return error_set_code(err, ERROR_INVALID, code, hint,
+                              "Client context must be a valid Base64-encoded JSON object.");
+    char *copy = arena_take(&call->arena, json.len);
+    memcpy(copy, json.at, json.len);
+    *out = slice_from(copy, json.len);
+    return OK;
+}
+
+/* ---- the trace header ---- */
+
+/* A field of "Root=...;Parent=...;Sampled=0". */
+static bool trace_field(struct slice header, struct slice name, struct slice *value)
+{
+    for (struct slice rest = header; rest.len > 0;) {
+        struct slice field = slice_trim(slice_split(&rest, ';'));
+        if (slice_starts(field, name)) {
+            *value = slice_sub(field, name.len, field.len);
+            return value->len > 0;
+        }
+    }
+    return false;
+}
+
+static bool trace_passes(struct slice header)
+{
+    if (header.len == 0 || header.len > LAMBDA_TRACE_BYTES_MAX / 2)
+        return false;
+    for (size_t i = 0; i < header.len; i++)
+        if (header.at[i] < 0x20 || header.at[i] >= 0x7F)
+            return false;
+    struct slice root = SLICE_EMPTY;
+    return trace_field(header, SLICE("Root="), &root);
+}
+
+static void hex_of(const unsigned char *bytes, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
+void lambda_trace(struct slice given, bool sampled, char out[LAMBDA_TRACE_BYTES_MAX])
+{
+    /* X-Ray: Root=1-<8 hex: seconds>-<24 hex: random>;Parent=<16 hex>;Sampled=0|1. A missing Parent is ours: the segment would
+     * have been the invocation's. */
+    unsigned char random[20];
+    char root[25], parent[17];
+    struct slice field = SLICE_EMPTY;
+    random_bytes(random, sizeof(random));
+    hex_of(random, 12, root);
+    hex_of(random + 12, 8, parent);
+    if (!trace_passes(given)) {
+        snprintf(out, LAMBDA_TRACE_BYTES_MAX, "Root=1-%08x-%s;Parent=%s;Sampled=%d",
+                 (unsigned)(clock_wall_ms() / 1000), root, parent, sampled);
+        return;
+    }
+    bool has_parent = trace_field(given, SLICE("Parent="), &field),
+         has_sampled = trace_field(given, SLICE("Sampled="), &field);
+    snprintf(out, LAMBDA_TRACE_BYTES_MAX, "%.*s%s%s%s", SLICE_PRINT(given),
+             has_parent ? "" : ";Parent=", has_parent ? "" : parent,
+             has_sampled ? ""
+             : sampled   ? ";Sampled=1"
+                         : ";Sampled=0");
+}
+
+/* ---- the answer ---- */
+
+static void add_headers(struct call *call, const struct invocation_result *result)
+{
+    struct http_exchange *x = call->exchange;
+    http_add_header(x, "X-Amz-Executed-Version", result->executed_version);
+    http_add_header(x, "x-amzn-Remapped-Content-Length", SLICE("0"));
+    http_add_header(x, "X-Amzn-Trace-Id", slice_of(call->data));
+    if (result->status == INVOCATION_FUNCTION_ERROR)
+        http_add_header(x, "X-Amz-Function-Error", SLICE("Unhandled"));
+    if (result->log_tail.len > 0) {
+        AUTO(buffer)
+        struct buffer log = BUFFER_EMPTY;
+        codec_base64(&log, result->log_tail);
+        http_add_header(x, "X-Amz-Log-Result", buffer_slice(&log));
+    }
+}
+
+/* TooManyRequestsException has a member of its own, which the common form of errors does not know. */
+static void reply_throttled(struct call *call, const struct invocation_result *result)
+{
+    AUTO(json_mut_doc)
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_str(doc, root, "Reason", result->reason);
+    yyjson_mut_obj_add_str(doc, root, "Type", "User");
+    yyjson_mut_obj_add_str(doc, root, "message", "Rate Exceeded.");
+    if (!call->client_gone)
+        http_add_header(call->exchange, "x-amzn-ErrorType", SLICE("TooManyRequestsException"));
+    call_reply_json(call, 429, doc);
+}
+
+static void invoked(const struct invocation_result *result, void *arg)
+{
+    struct call *call = arg;
+    if (result->status == INVOCATION_REFUSED) {
+        if (result->error->kind == ERROR_THROTTLED && result->reason != NULL)
+            reply_throttled(call, result);
+        else
+            call_fail(call, result->error);
+        return;
+    }
+    if (!call->client_gone)
+        add_headers(call, result);
+    AUTO(buffer)
+    struct buffer payload = BUFFER_EMPTY;
+    if (result->payload_buffer != NULL)
+        payload = buffer_take(result->payload_buffer);
+    else
+        buffer_append_slice(&payload, result->payload);
+    call_reply_bytes(call, 200, "application/json", &payload);
+}
+
+/* ---- the call ---- */
+
+static enum outcome invoke(struct call *call, bool *dry_run, struct error *err)
+{
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
+    struct invoke_headers headers;
+    struct invocation_input input = { .payload = call->body, .request_id = slice_of(call->request_id) };
+    TRY(lambda_target_of(call, LAMBDA_NAME_NAMESPACED, &target, err));
+    read_headers(call, &headers);
+    TRY(check_headers(&headers, err));
+    if (target.qualifier.len == 0)
+        target.qualifier = SLICE("$LATEST"); /* recorded: only Invoke names it when the function is not there */
+    TRY(lambda_find(call, &target, &input.function, err));
+    if (call->body->len > INVOKE_PAYLOAD_BYTES_MAX)
+        return error_set_code(err, ERROR_TOO_LARGE, "RequestTooLargeException", "Pass large data by reference.",
+                              "Request must be smaller than %d bytes for the InvokeFunction operation",
+                              INVOKE_PAYLOAD_BYTES_MAX);
+    TRY(lambda_payload_check(buffer_slice(call->body), err));
+    TRY(read_client_context(call, headers.client_context, &input.client_context, err));
+    *dry_run = slice_is(headers.type, "DryRun");
+    if (*dry_run)
+        return OK;
+    call->data = arena_take(&call->arena, LAMBDA_TRACE_BYTES_MAX);
+    lambda_trace(headers.trace, strcmp(input.function->tracing_mode, "Active") == 0, call->data);
+    input.trace = slice_of(call->data);
+    input.log_tail = slice_is(headers.log_type, "Tail");
+    /* The invocation is not abandoned when the client goes: it runs on, as on Lambda, and the call waits for it to be freed. */
+    engine_invoke(call->engine, &input, invoked, call);
+    return OK;
+}
+
+void lambda_invoke(struct call *call)
+{
+    struct error err = { 0 };
+    bool dry_run = false;
+    if (invoke(call, &dry_run, &err) != OK)
+        call_fail(call, &err);
+    else if (dry_run)
+        call_reply_empty(call, 204);
+}
