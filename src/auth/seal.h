@@ -6,10 +6,20 @@
 #include "base/buffer.h"
 #include "base/error.h"
 
-struct seal; /* holds the master key in locked memory; wiped when freed */
-/* Loads DIR/master.key, or makes it (0600, synced) when the directory has none and `create`. */
+enum {
+    SEAL_PLAIN_BYTES_MAX = 16 * 1024 * 1024, /* ours: far above any key, secret or environment */
+    SEAL_CONTEXT_BYTES_MAX = 4096,
+};
+
+struct
+    seal; /* holds the master key in locked memory; wiped when freed. A child of fork finds zeroes in its place. */
+/* Loads DIR/master.key (64 hex digits), or makes it (0600, synced) when the directory has none and `create`.
+ *   err  ERROR_NOT_FOUND, ERROR_INVALID (readable by others, another user's, no key), ERROR_DISK_FULL, ERROR_INTERNAL */
 MUST_CHECK enum outcome seal_open(int dir, bool create, struct seal **out, struct error *err);
 void seal_free(struct seal *seal);
-/* `context` binds the sealed bytes to their place (an ARN): opening under another context fails. */
-MUST_CHECK enum outcome seal_close(const struct seal *seal, struct slice context, struct slice plain, struct buffer *out, struct error *err);
-MUST_CHECK enum outcome seal_unseal(const struct seal *seal, struct slice context, struct slice sealed, struct buffer *out, struct error *err);
+/* Both append to `out`. `context` binds the sealed bytes to their place (an ARN): opening under another context fails with ERROR_INVALID,
+ * as anything does that is not byte for byte what was sealed under this master key. The caller wipes what it unsealed (buffer_wipe). */
+MUST_CHECK enum outcome seal_close(const struct seal *seal, struct slice context, struct slice plain,
+                                   struct buffer *out, struct error *err);
+MUST_CHECK enum outcome seal_unseal(const struct seal *seal, struct slice context, struct slice sealed,
+                                    struct buffer *out, struct error *err);
