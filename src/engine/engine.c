@@ -1,0 +1,239 @@
+#include <assert.h>
+#include <unistd.h>
+
+#include "engine/private.h"
+
+static const uint64_t mebibyte = 1024 * 1024;
+
+/* ---- the keeper's events ---- */
+
+static void send_unsent(struct engine *engine)
+{
+    while (engine->unsent_count > 0) {
+        struct instance *i = engine->unsent[engine->unsent_count - 1];
+        struct error err;
+        if (!i->exited && keeper_send_kill(engine->config.link, i->id, &err) != OK)
+            return;
+        engine->unsent_count--;
+    }
+}
+
+static void drop_event(struct keeper_event *event)
+{
+    if (event->type != KEEPER_STARTED)
+        return;
+    keeper_meters_drop(&event->meters);
+    fd_drop(&event->api_listener);
+}
+
+static void on_keeper(uv_poll_t *poll, int status, int events)
+{
+    struct engine *engine = poll->data;
+    struct error err;
+    (void)status;
+    (void)events;
+    for (;;) {
+        struct keeper_event event = { 0 };
+        bool got = false;
+        if (keeper_receive(engine->config.link, &event, &got, &err) != OK) {
+            (void)uv_poll_stop(&engine->keeper_poll);
+            if (!engine->ended)
+                engine->config.keeper_lost(&err, engine->config.arg);
+            return;
+        }
+        if (!got)
+            break;
+        struct instance *i = NULL;
+        HASH_FIND(hh, engine->instances, &event.id, sizeof(event.id), i);
+        if (i == NULL)
+            drop_event(&event);
+        else
+            instance_event(i, &event);
+    }
+    send_unsent(engine);
+    dispatch_pump(engine);
+}
+
+/* ---- opening ---- */
+
+static uint32_t concurrency_limit(const struct engine_config *config)
+{
+    if (config->concurrency > 0)
+        return config->concurrency;
+    uint64_t memory_mb = uv_get_total_memory() / mebibyte, held = uv_get_constrained_memory() / mebibyte;
+    if (held > 0 && held < memory_mb)
+        memory_mb = held;
+    uint64_t limit = memory_mb / ENGINE_MEMORY_MB_A_CALL;
+    if (limit < ENGINE_CONCURRENCY_MIN)
+        limit = ENGINE_CONCURRENCY_MIN;
+    return (uint32_t)(limit > ENGINE_CONCURRENCY_MAX ? ENGINE_CONCURRENCY_MAX : limit);
+}
+
+enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, struct engine **out,
+                         struct error *err)
+{
+    struct engine *engine = memory_new(sizeof(*engine));
+    engine->loop = loop;
+    engine->config = *config;
+    engine->limit = concurrency_limit(config);
+    /* As many instances as calls may run: an idle one gives way when a call needs its place. */
+    engine->instances_max = engine->limit < KEEPER_INSTANCES_MAX / 2 ? engine->limit : KEEPER_INSTANCES_MAX / 2;
+    engine->starts_max = (size_t)uv_available_parallelism() * ENGINE_STARTS_A_CORE;
+    if (registry_load(engine, err) != OK) {
+        registry_free(engine);
+        free(engine);
+        return FAILED;
+    }
+    dispatch_timers_init(engine);
+    int failure = uv_poll_init(loop, &engine->keeper_poll, config->link->fd);
+    assert(failure == 0); /* a socket of ours */
+    engine->keeper_poll.data = engine;
+    engine->keeper_open = true;
+    engine->open_handles++;
+    (void)uv_poll_start(&engine->keeper_poll, UV_READABLE, on_keeper);
+    *out = engine;
+    return OK;
+}
+
+/* ---- ending ----
+ * drain: no new calls; wait for those that run, at most the grace; cut the rest; kill all instances; wait until they are gone. */
+
+static void cut_all(struct engine *engine)
+{
+    struct error err;
+    struct instance *i, *next;
+    (void)error_set_code(&err, ERROR_UNAVAILABLE, "ServiceException", "Retry: the server is being restarted.",
+                         "the server stopped before the function had answered");
+    engine->cutting = true;
+    HASH_ITER (hh, engine->instances, i, next) {
+        while (i->pool->waiting != NULL)
+            dispatch_refuse_oldest(i->pool, &err);
+        instance_cut(i, &err);
+    }
+    while (engine->start_queue != NULL) {
+        struct pool *pool = engine->start_queue;
+        while (pool->waiting != NULL)
+            dispatch_refuse_oldest(pool, &err);
+        DL_DELETE(engine->start_queue, pool);
+        pool->in_start_queue = false;
+        pool_maybe_free(pool);
+    }
+    for (size_t k = 0; k < engine->function_count; k++) /* waiters whose pool has no instance yet */
+        while (engine->sorted[k]->function->pool != NULL && engine->sorted[k]->function->pool->waiting != NULL)
+            dispatch_refuse_oldest(engine->sorted[k]->function->pool, &err);
+}
+
+void engine_drain_step(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    if (engine->ended)
+        return;
+    bool late = uv_now(engine->loop) >= engine->drain_due_ms;
+    if (!engine->cutting && engine->in_flight > 0 && !late) {
+        (void)uv_timer_start(timer, engine_drain_step, engine->drain_due_ms - uv_now(engine->loop), 0);
+        return;
+    }
+    if (!engine->cutting) {
+        cut_all(engine);
+        engine->drain_due_ms = uv_now(engine->loop) + ENGINE_END_MS;
+        late = false;
+    }
+    if (!late && (engine->instance_count > 0 || engine->changes > 0 || engine->in_flight > 0)) {
+        (void)uv_timer_start(timer, engine_drain_step, ENGINE_DRAIN_LOOK_MS, 0);
+        return;
+    }
+    engine->ended = true;
+    engine->drained(engine->drained_arg);
+}
+
+void engine_drain(struct engine *engine, uint32_t grace_ms, void (*done)(void *arg), void *arg)
+{
+    if (engine->draining) { /* a second signal: at once */
+        engine->drain_due_ms = 0;
+        (void)uv_timer_start(&engine->drain_timer, engine_drain_step, 0, 0);
+        return;
+    }
+    engine->draining = true;
+    engine->drained = done;
+    engine->drained_arg = arg;
+    engine->drain_due_ms = uv_now(engine->loop) + grace_ms;
+    (void)uv_timer_stop(&engine->idle_timer);
+    (void)uv_timer_start(&engine->drain_timer, engine_drain_step, 0, 0);
+}
+
+static void on_engine_handle_closed(uv_handle_t *handle)
+{
+    struct engine *engine = handle->data;
+    if (--engine->open_handles > 0)
+        return;
+    registry_free(engine);
+    free(engine->unsent);
+    free(engine);
+}
+
+void engine_free(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer, (uv_handle_t *)&engine->watch_timer,
+                               (uv_handle_t *)&engine->drain_timer, (uv_handle_t *)&engine->refuse_timer,
+                               (uv_handle_t *)&engine->keeper_poll };
+    for (size_t k = 0; k < sizeof(handles) / sizeof(handles[0]); k++)
+        uv_close(handles[k], on_engine_handle_closed);
+}
+
+/* ---- what it knows ---- */
+
+const char *engine_account(const struct engine *engine)
+{
+    return engine->config.account;
+}
+
+const char *engine_region(const struct engine *engine)
+{
+    return engine->config.region;
+}
+
+uint32_t engine_concurrency_limit(const struct engine *engine)
+{
+    return engine->limit;
+}
+
+uint64_t engine_code_bytes(const struct engine *engine)
+{
+    return engine->code_bytes;
+}
+
+size_t engine_function_count(const struct engine *engine)
+{
+    return engine->function_count;
+}
+
+enum outcome engine_runtime_check(const struct engine *engine, const struct runtime_id *runtime, struct error *err)
+{
+    char how[256];
+    if (runtime_installed(engine->config.keeper_config, runtime, how))
+        return OK;
+    const struct runtime_id *other;
+    char ignored[256];
+    for (size_t k = 0; engine->config.runtime_fallback && (other = runtime_at(k)) != NULL; k++)
+        if (other->family == runtime->family && runtime_installed(engine->config.keeper_config, other, ignored))
+            return OK;
+    return error_set_code(err, ERROR_INVALID, "InvalidParameterValueException", "",
+                          "The runtime %s is not installed on this server. %s", runtime->id, how);
+}
+
+void engine_figures(const struct engine *engine, struct engine_figures *out)
+{
+    *out = (struct engine_figures){
+        .functions = engine->function_count,
+        .instances = engine->instance_count,
+        .starting = engine->starting,
+        .idle = engine->idle_count,
+        .busy = engine->in_flight - engine->waiting_count,
+        .waiting = engine->waiting_count,
+        .invocations = engine->invocations,
+        .cold_starts = engine->cold_starts,
+        .throttles = engine->throttles,
+    };
+}

@@ -1,0 +1,714 @@
+/* One sandboxed process of a function: asked of the keeper, spoken to over its channel, listened to on its two pipes.
+ * Everything that comes from it is a stranger's input: a frame out of turn costs it its life and only its own call. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "engine/private.h"
+
+enum { READ_BYTES = 16 * 1024, INSTANCE_KEY_MS = 12 * 3600 * 1000, PIPE_BYTES = 64 * 1024 };
+
+/* Which frame may come in which state; what is not named is nonsense. */
+static bool may_send(const struct instance *i, enum frame_type type)
+{
+    if (i->state == INSTANCE_STARTING)
+        return !i->ready && (type == FRAME_READY || type == FRAME_INIT_FAILED);
+    return i->state == INSTANCE_BUSY && (type == FRAME_DONE || type == FRAME_FAILED);
+}
+
+/* ---- the end ---- */
+
+static void maybe_free(struct instance *i)
+{
+    if (!i->exited || i->handles > 0)
+        return;
+    struct engine *engine = i->engine;
+    struct pool *pool = i->pool;
+    assert(i->invocation == NULL && i->state == INSTANCE_STOPPING);
+    HASH_DEL(engine->instances, i);
+    for (size_t k = 0; k < engine->unsent_count; k++)
+        if (engine->unsent[k] == i)
+            engine->unsent[k] = engine->unsent[--engine->unsent_count];
+    keeper_meters_drop(&i->meters);
+    buffer_drop(&i->in);
+    buffer_drop(&i->head);
+    buffer_drop(&i->init_log);
+    buffer_drop(&i->out[0].line);
+    buffer_drop(&i->out[1].line);
+    memory_wipe(&i->principal, sizeof(i->principal));
+    free(i);
+    engine->instance_count--;
+    pool->instances--;
+    pool_maybe_free(pool);
+    dispatch_pump(engine);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct instance *i = handle->data;
+    i->handles--;
+    maybe_free(i);
+}
+
+static void close_handle(struct instance *i, uv_handle_t *handle, bool *open)
+{
+    if (!*open)
+        return;
+    *open = false;
+    handle->data = i;
+    uv_close(handle, on_handle_closed);
+}
+
+static void forget_key(struct instance *i)
+{
+    if (i->has_key)
+        keyring_remove(i->engine->config.keyring, i->principal.access_key);
+    i->has_key = false;
+    if (i->api != NULL)
+        i->engine->config.api_close(i->api, i->engine->config.arg);
+    i->api = NULL;
+}
+
+/* Out of the lists of its state; the caller sets the next one. */
+static void leave_state(struct instance *i)
+{
+    if (i->state == INSTANCE_STARTING) {
+        i->engine->starting--;
+        i->pool->starting--;
+    } else if (i->state == INSTANCE_IDLE) {
+        dispatch_idle_remove(i);
+    }
+}
+
+static void tell_keeper_to_kill(struct instance *i)
+{
+    struct engine *engine = i->engine;
+    struct error err;
+    instance_thaw(i); /* a frozen process does not even die */
+    if (i->exited || keeper_send_kill(engine->config.link, i->id, &err) == OK)
+        return;
+    if (engine->unsent_count == engine->unsent_cap) {
+        engine->unsent_cap = engine->unsent_cap == 0 ? 16 : engine->unsent_cap * 2;
+        engine->unsent = memory_grow(engine->unsent, engine->unsent_cap, sizeof(struct instance *));
+    }
+    engine->unsent[engine->unsent_count++] = i;
+}
+
+void instance_kill(struct instance *i)
+{
+    assert(i->invocation == NULL);
+    if (i->state != INSTANCE_STOPPING) {
+        leave_state(i);
+        i->state = INSTANCE_STOPPING;
+        forget_key(i);
+        (void)uv_timer_stop(&i->deadline);
+    }
+    if (!i->killed && !i->exited) {
+        i->killed = true;
+        tell_keeper_to_kill(i);
+    }
+}
+
+/* ---- freezing ---- */
+
+void instance_freeze(struct instance *i)
+{
+    if (!i->frozen && keeper_freeze(&i->meters, true))
+        i->frozen = true;
+}
+
+void instance_thaw(struct instance *i)
+{
+    if (i->frozen && keeper_freeze(&i->meters, false))
+        i->frozen = false;
+}
+
+/* ---- what its call ends with ---- */
+
+static void drain_output(struct instance *i);
+
+static uint64_t duration_us(const struct invocation *invocation)
+{
+    return clock_mono_us() - invocation->started_us;
+}
+
+static struct invocation *take_invocation(struct instance *i)
+{
+    struct invocation *invocation = i->invocation;
+    i->invocation = NULL;
+    invocation->instance = NULL;
+    (void)uv_timer_stop(&i->deadline);
+    return invocation;
+}
+
+/* The instance is lost with its call: logs what happened, answers with an error of Lambda's form. */
+static void fail_call(struct instance *i, const char *type, const char *message, const char *log_text,
+                      const char *status)
+{
+    struct invocation *invocation = i->invocation;
+    struct buffer json = BUFFER_EMPTY;
+    uint64_t took = duration_us(invocation);
+    drain_output(i);
+    report_output_flush(i, &i->out[0]);
+    report_output_flush(i, &i->out[1]);
+    report_log(i, invocation, slice_of(log_text));
+    report_end(i, invocation, took, status, strcmp(status, "error") == 0 ? type : NULL);
+    report_error_json(&json, type, invocation->request_id, message);
+    (void)take_invocation(i);
+    struct invocation_result result = {
+        .status = INVOCATION_FUNCTION_ERROR,
+        .payload = buffer_slice(&json),
+        .payload_buffer = &json,
+        .log_tail = buffer_slice(&invocation->tail),
+        .executed_version = slice_of(i->pool->function->version),
+    };
+    invocation_finish(invocation, &result);
+    buffer_drop(&json);
+}
+
+static void fail_call_timed_out(struct instance *i)
+{
+    struct invocation *invocation = i->invocation;
+    char now[CLOCK_TEXT_BYTES], text[256], message[96];
+    clock_iso_ms(clock_wall_ms(), now);
+    (void)snprintf(message, sizeof(message), "Task timed out after %u.00 seconds", i->pool->function->timeout_s);
+    (void)snprintf(text, sizeof(text), "%s %s %s\n", now, invocation->request_id, message);
+    fail_call(i, "Sandbox.Timedout", message, text, "timeout");
+}
+
+static void fail_call_exited(struct instance *i)
+{
+    char message[128], text[256];
+    report_exit_text(i->exit_event.wait_status, message);
+    const char *type = i->exit_event.oom_killed ? "Runtime.OutOfMemory" : "Runtime.ExitError";
+    if (i->exit_event.oom_killed)
+        (void)snprintf(message, sizeof(message), "Runtime exited with error: signal: killed");
+    (void)snprintf(text, sizeof(text), "RequestId: %s Error: %s\n%s\n", i->invocation->request_id, message, type);
+    fail_call(i, type, message, text, "error");
+}
+
+static void punish(struct instance *i, const struct error *why)
+{
+    log_warn("engine", "an instance of function \"%s\" was stopped: %s", i->pool->function->name, why->message);
+    i->nonsense = true;
+    if (i->state == INSTANCE_BUSY)
+        fail_call(i, "Runtime.ProtocolError", "The runtime sent an invalid message and was stopped",
+                  "hearth: the runtime sent an invalid message and was stopped\n", "error");
+    struct pool *pool = i->pool;
+    bool starting = i->state == INSTANCE_STARTING;
+    instance_kill(i);
+    if (starting) {
+        struct buffer json = BUFFER_EMPTY;
+        report_error_json(&json, "Runtime.ProtocolError", pool->waiting == NULL ? "-" : pool->waiting->request_id,
+                          "The runtime sent an invalid message and was stopped");
+        dispatch_fail_oldest(pool, SLICE("Runtime.ProtocolError"), buffer_slice(&json), i);
+        buffer_drop(&json);
+    }
+    dispatch_start_over(pool);
+}
+
+/* ---- frames ---- */
+
+static void take_ready(struct instance *i, const struct frame *frame)
+{
+    i->ready = true;
+    i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
+    (void)frame; /* its own figure leaves out the boot; Lambda's Init Duration has it in */
+    if (!i->keeper_started)
+        return; /* the keeper's word is still on its way: see instance_event */
+    i->tasks_at_ready = keeper_meter_tasks(&i->meters);
+    dispatch_instance_ready(i);
+}
+
+static void take_init_failed(struct instance *i, const struct frame *frame)
+{
+    struct pool *pool = i->pool;
+    drain_output(i);
+    i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
+    dispatch_fail_oldest(pool, frame->error_type, frame->payload, i);
+    instance_kill(i);
+    dispatch_start_over(pool);
+}
+
+static void take_answer(struct instance *i, const struct frame *frame)
+{
+    struct invocation *invocation = i->invocation;
+    uint64_t took = duration_us(invocation);
+    bool failed = frame->type == FRAME_FAILED;
+    struct buffer large = BUFFER_EMPTY;
+    struct invocation_result result = {
+        .status = failed ? INVOCATION_FUNCTION_ERROR : INVOCATION_SUCCEEDED,
+        .payload = frame->payload,
+        .executed_version = slice_of(i->pool->function->version),
+    };
+    if (!failed && frame->payload.len > INVOKE_RESPONSE_BYTES_MAX) {
+        failed = true;
+        result.status = INVOCATION_FUNCTION_ERROR;
+        buffer_append_text(&large,
+                           "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload "
+                           "size exceeded maximum allowed payload size (6291556 bytes).\"}");
+        result.payload = buffer_slice(&large);
+    }
+    drain_output(i);
+    report_output_flush(i, &i->out[0]);
+    report_output_flush(i, &i->out[1]);
+    report_end(i, invocation, took, NULL, NULL);
+    result.log_tail = buffer_slice(&invocation->tail);
+    (void)take_invocation(i);
+    i->served = true;
+    i->pool->start_failures = 0;
+    /* First the instance, so that a caller who invokes again from `done` finds it idle; the frame's bytes stay where they
+     * are until on_channel_read has consumed them. */
+    struct function *function = function_hold(i->pool->function);
+    dispatch_instance_ready(i);
+    invocation_finish(invocation, &result);
+    function_release(function);
+    buffer_drop(&large);
+}
+
+/* false when the instance was stopped: its bytes mean nothing any more. */
+static bool take_frame(struct instance *i, const struct frame *frame)
+{
+    struct error err;
+    bool turn = may_send(i, frame->type);
+    bool for_call = frame->type == FRAME_DONE || frame->type == FRAME_FAILED;
+    if (!turn || frame->sequence != (for_call ? i->sequence : 0)) {
+        (void)error_set(&err, ERROR_INVALID, "", "it spoke out of turn (frame type 0x%02x)", frame->type);
+        punish(i, &err);
+        return false;
+    }
+    if (frame->type == FRAME_READY)
+        take_ready(i, frame);
+    else if (frame->type == FRAME_INIT_FAILED)
+        take_init_failed(i, frame);
+    else
+        take_answer(i, frame);
+    return i->state != INSTANCE_STOPPING;
+}
+
+static void take_frames(struct instance *i)
+{
+    struct buffer bytes =
+        buffer_take(&i->in); /* ours while callbacks run: they may give the instance new work, not new bytes */
+    size_t from = 0;
+    bool alive = i->state != INSTANCE_STOPPING;
+    while (alive && from < bytes.len) {
+        struct frame frame;
+        struct error err;
+        size_t used = 0, need = 0;
+        if (frame_read(slice_sub(buffer_slice(&bytes), from, bytes.len), &frame, &used, &need, &err) != OK) {
+            punish(i, &err);
+            break;
+        }
+        if (used == 0)
+            break;
+        from += used;
+        alive = take_frame(i, &frame);
+    }
+    if (!alive || from == bytes.len) {
+        if (bytes.cap > 4 * READ_BYTES)
+            buffer_drop(&bytes);
+        bytes.len = 0;
+    } else {
+        buffer_consume(&bytes, from);
+    }
+    i->in = bytes;
+}
+
+static void on_channel_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct instance *i = handle->data;
+    (void)suggested;
+    size_t need = READ_BYTES;
+    if (i->in.len >= CHANNEL_HEAD_BYTES) { /* the whole of a large frame in one go */
+        struct frame frame;
+        size_t used = 0, whole = 0;
+        struct error err;
+        if (frame_read(buffer_slice(&i->in), &frame, &used, &whole, &err) == OK && whole > i->in.len)
+            need = whole - i->in.len;
+    }
+    buffer_reserve(&i->in, need);
+    *buf = uv_buf_init(i->in.at + i->in.len, (unsigned)(i->in.cap - i->in.len));
+}
+
+static void on_exit_grace(uv_timer_t *timer)
+{
+    struct instance *i = timer->data;
+    if (!i->exited && !i->killed) {
+        i->killed = true;
+        tell_keeper_to_kill(i);
+    }
+}
+
+static void on_channel_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+{
+    struct instance *i = stream->data;
+    (void)buf;
+    if (got == 0)
+        return;
+    if (got < 0) { /* closed: it is exiting, or hides; EXITED tells with what, and comes soon or is made to come */
+        close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
+        if (i->state == INSTANCE_IDLE)
+            instance_kill(i);
+        else if (!i->exited)
+            (void)uv_timer_start(&i->deadline, on_exit_grace, ENGINE_EXIT_GRACE_MS, 0);
+        return;
+    }
+    i->in.len += (size_t)got;
+    take_frames(i);
+}
+
+/* ---- its output ---- */
+
+static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct instance *i = handle->data;
+    (void)suggested;
+    *buf = uv_buf_init(i->engine->output_bytes, sizeof(i->engine->output_bytes)); /* lent from alloc to read */
+}
+
+static void on_output_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+{
+    struct instance *i = stream->data;
+    struct output *output = stream == (uv_stream_t *)&i->out[0].pipe ? &i->out[0] : &i->out[1];
+    if (got > 0)
+        report_output(i, output, slice_from(buf->base, (size_t)got));
+    else if (got < 0)
+        close_handle(i, (uv_handle_t *)&output->pipe, &output->open);
+}
+
+/* Reads both pipes empty, so that what was printed before the answer is in the log before it. Bounded by what a pipe holds:
+ * a child process that floods it must not hold the loop. */
+static void drain_output(struct instance *i)
+{
+    char bytes[16 * 1024];
+    for (int k = 0; k < 2; k++) {
+        uv_os_fd_t fd = -1;
+        if (!i->out[k].open || uv_fileno((uv_handle_t *)&i->out[k].pipe, &fd) != 0)
+            continue;
+        for (size_t total = 0; total < 2 * (size_t)PIPE_BYTES;) {
+            ssize_t got = read(fd, bytes, sizeof(bytes));
+            if (got <= 0)
+                break;
+            report_output(i, &i->out[k], slice_from(bytes, (size_t)got));
+            total += (size_t)got;
+        }
+    }
+}
+
+/* ---- a call ---- */
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct instance *i = timer->data;
+    struct pool *pool = i->pool;
+    if (i->state == INSTANCE_BUSY) {
+        fail_call_timed_out(i);
+        instance_kill(i);
+        dispatch_start_over(pool);
+    } else if (i->state == INSTANCE_STARTING) {
+        char text[160], message[96];
+        uint32_t limit_ms = i->engine->config.init_timeout_ms;
+        (void)snprintf(text, sizeof(text), "INIT_REPORT Init Duration: %u.00 ms\tPhase: init\tStatus: timeout\n",
+                       limit_ms);
+        (void)snprintf(message, sizeof(message), "Task timed out after %u.%02u seconds", limit_ms / 1000,
+                       limit_ms % 1000 / 10);
+        drain_output(i);
+        report_log(i, NULL, slice_of(text));
+        struct buffer json = BUFFER_EMPTY;
+        report_error_json(&json, "Sandbox.Timedout", pool->waiting == NULL ? "-" : pool->waiting->request_id,
+                          message);
+        i->init_us = limit_ms * 1000;
+        dispatch_fail_oldest(pool, SLICE("Sandbox.Timedout"), buffer_slice(&json), i);
+        buffer_drop(&json);
+        instance_kill(i);
+        dispatch_start_over(pool);
+    }
+}
+
+struct write { /* what the socket did not take at once */
+    uv_write_t request;
+    struct buffer bytes;
+};
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct write *write = request->data;
+    (void)status; /* a broken channel shows itself by its end */
+    buffer_drop(&write->bytes);
+    free(write);
+}
+
+static void send_pieces(struct instance *i, struct slice head, struct slice payload)
+{
+    uv_buf_t bufs[2] = { uv_buf_init((char *)head.at, (unsigned)head.len),
+                         uv_buf_init((char *)payload.at, (unsigned)payload.len) };
+    int sent = uv_try_write((uv_stream_t *)&i->channel, bufs, payload.len > 0 ? 2 : 1);
+    size_t done = sent < 0 ? 0 : (size_t)sent;
+    if (done == head.len + payload.len)
+        return;
+    struct write *write = memory_new(sizeof(*write));
+    write->request.data = write;
+    if (done < head.len)
+        buffer_append_slice(&write->bytes, slice_sub(head, done, head.len));
+    buffer_append_slice(&write->bytes, slice_sub(payload, done < head.len ? 0 : done - head.len, payload.len));
+    uv_buf_t rest = uv_buf_init(write->bytes.at, (unsigned)write->bytes.len);
+    if (uv_write(&write->request, (uv_stream_t *)&i->channel, &rest, 1, on_written) != 0)
+        on_written(&write->request, UV_EIO);
+}
+
+void instance_invoke(struct instance *i, struct invocation *invocation)
+{
+    struct function *f = i->pool->function;
+    struct slice payload = invocation->payload.len > 0 ? buffer_slice(&invocation->payload) : SLICE("{}");
+    leave_state(i);
+    i->state = INSTANCE_BUSY;
+    i->invocation = invocation;
+    invocation->instance = i;
+    invocation->cold = !i->served;
+    i->sequence = i->sequence == UINT32_MAX ? 1 : i->sequence + 1;
+    instance_thaw(i);
+    report_start(i, invocation);
+    uint64_t timeout_ms = (uint64_t)f->timeout_s * 1000;
+    struct frame_invoke frame = {
+        .sequence = i->sequence,
+        .deadline_ms = (uint64_t)clock_wall_ms() + timeout_ms,
+        .request_id = slice_of(invocation->request_id),
+        .function_arn = slice_of(f->arn),
+        .trace = slice_of(invocation->trace),
+        .client_context = slice_of(invocation->client_context),
+        .identity = SLICE_EMPTY,
+        .payload = payload,
+    };
+    buffer_reset(&i->head);
+    frame_write_invoke(&i->head, &frame);
+    invocation->started_us = clock_mono_us();
+    (void)uv_timer_start(&i->deadline, on_deadline, timeout_ms, 0);
+    if (i->channel_open)
+        send_pieces(i, buffer_slice(&i->head), payload);
+    buffer_drop(&invocation->payload);
+}
+
+void instance_cut(struct instance *i, const struct error *err)
+{
+    if (i->state == INSTANCE_BUSY) {
+        report_log(i, i->invocation, SLICE("hearth: the server is stopping; this call was cut\n"));
+        report_end(i, i->invocation, duration_us(i->invocation), "error", "Sandbox.Shutdown");
+        invocation_refuse(take_invocation(i), err, NULL);
+    }
+    instance_kill(i);
+}
+
+/* ---- the beginning ---- */
+
+static void name_stream(struct instance *i)
+{
+    unsigned char noise[16];
+    struct buffer hex = BUFFER_EMPTY;
+    char now[CLOCK_TEXT_BYTES];
+    random_bytes(noise, sizeof(noise));
+    codec_hex(&hex, slice_from(noise, sizeof(noise)));
+    clock_iso_ms(clock_wall_ms(), now);
+    (void)snprintf(i->stream, sizeof(i->stream), "%.4s/%.2s/%.2s/[%s]%s", now, now + 5, now + 8,
+                   i->pool->function->version, buffer_text(&hex));
+    buffer_drop(&hex);
+}
+
+/* Ours: non-blocking. Theirs: blocking, as the bootstrap's recv() is to be. */
+static enum outcome make_ends(int channel[2], int out[2], int log[2], struct error *err)
+{
+    static const char hint[] = "Raise the limit of open files (LimitNOFILE, ulimit -n).";
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+        return error_set_sys(err, errno, hint, "could not make an instance's channel");
+    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(log, O_CLOEXEC) < 0)
+        return error_set_sys(err, errno, hint, "could not make an instance's pipes");
+    int ours[] = { channel[0], out[0], log[0] };
+    for (size_t k = 0; k < 3; k++)
+        if (fcntl(ours[k], F_SETFL, fcntl(ours[k], F_GETFL) | O_NONBLOCK) < 0)
+            return error_set_sys(err, errno, hint, "could not prepare an instance's channel");
+    return OK;
+}
+
+static void open_pipe(struct instance *i, uv_pipe_t *pipe, bool *open, int *fd, uv_alloc_cb alloc, uv_read_cb read)
+{
+    (void)uv_pipe_init(i->engine->loop, pipe, 0);
+    pipe->data = i;
+    i->handles++;
+    *open = true;
+    if (uv_pipe_open(pipe, *fd) == 0)
+        (void)fd_take(fd);
+    (void)uv_read_start((uv_stream_t *)pipe, alloc, read);
+}
+
+static void make_key(struct instance *i)
+{
+    struct slice role = slice_of(i->pool->function->role);
+    size_t slash = 0;
+    while (slice_find(role, '/', &slash))
+        role = slice_sub(role, slash + 1, role.len);
+    i->principal = *keyring_add_instance(i->engine->config.keyring, role, slice_of(i->pool->function->name),
+                                         clock_wall_ms() + INSTANCE_KEY_MS);
+    i->has_key = true;
+}
+
+enum outcome instance_start(struct pool *pool, struct error *err)
+{
+    struct engine *engine = pool->engine;
+    struct function *f = pool->function;
+    AUTO(fd)
+    int channel0 = -1, channel1 = -1, out0 = -1, out1 = -1, log0 = -1, log1 = -1;
+    int channel[2] = { -1, -1 }, out[2] = { -1, -1 }, log[2] = { -1, -1 };
+    enum outcome made = make_ends(channel, out, log, err);
+    channel0 = channel[0], channel1 = channel[1], out0 = out[0], out1 = out[1], log0 = log[0], log1 = log[1];
+    TRY(made);
+
+    struct instance *i = memory_new(sizeof(*i));
+    i->engine = engine;
+    i->pool = pool;
+    i->state = INSTANCE_STARTING;
+    i->id = ++engine->next_id;
+    i->start_us = clock_mono_us();
+    i->meters = (struct keeper_meters){ -1, -1, -1, -1, -1, -1, 0 };
+    name_stream(i);
+    make_key(i);
+
+    struct buffer environment = BUFFER_EMPTY;
+    environment_block(i, &environment);
+    struct keeper_start start = { .id = i->id,
+                                  .memory_mb = f->memory_mb,
+                                  .tmp_mb = f->tmp_mb,
+                                  .environment = buffer_slice(&environment),
+                                  .channel = fd_take(&channel1),
+                                  .out = fd_take(&out1),
+                                  .err = fd_take(&log1) };
+    (void)snprintf(start.runtime, sizeof(start.runtime), "%s", f->runtime->id);
+    (void)snprintf(start.actual, sizeof(start.actual), "%s", pool->actual->id);
+    (void)snprintf(start.digest, sizeof(start.digest), "%s", f->digest);
+    enum outcome sent = keeper_send_start(engine->config.link, &start, err);
+    buffer_wipe(&environment);
+    if (sent != OK) {
+        forget_key(i);
+        free(i);
+        return FAILED;
+    }
+    HASH_ADD(hh, engine->instances, id, sizeof(i->id), i);
+    engine->instance_count++;
+    engine->starting++;
+    engine->cold_starts++;
+    pool->instances++;
+    pool->starting++;
+    (void)uv_timer_init(engine->loop, &i->deadline);
+    i->deadline.data = i;
+    i->handles++;
+    open_pipe(i, &i->channel, &i->channel_open, &channel0, on_channel_alloc, on_channel_read);
+    open_pipe(i, &i->out[0].pipe, &i->out[0].open, &out0, on_output_alloc, on_output_read);
+    open_pipe(i, &i->out[1].pipe, &i->out[1].open, &log0, on_output_alloc, on_output_read);
+    (void)uv_timer_start(&i->deadline, on_deadline, engine->config.init_timeout_ms, 0);
+    return OK;
+}
+
+/* ---- the keeper's word ---- */
+
+static void take_started(struct instance *i, struct keeper_event *event)
+{
+    i->meters = event->meters;
+    i->keeper_started = true;
+    if (i->state == INSTANCE_STOPPING) { /* killed before it was there */
+        fd_drop(&event->api_listener);
+        return;
+    }
+    i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
+    fd_drop(&event->api_listener);
+    if (i->ready) {
+        i->tasks_at_ready = keeper_meter_tasks(&i->meters);
+        dispatch_instance_ready(i);
+    }
+}
+
+static void close_all(struct instance *i)
+{
+    bool timer = i->deadline.data != NULL;
+    close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
+    close_handle(i, (uv_handle_t *)&i->out[0].pipe, &i->out[0].open);
+    close_handle(i, (uv_handle_t *)&i->out[1].pipe, &i->out[1].open);
+    close_handle(i, (uv_handle_t *)&i->deadline, &timer);
+}
+
+/* It died while it started: the oldest waiter is told, as Lambda tells the call that waited for an init. */
+static void died_starting(struct instance *i)
+{
+    struct pool *pool = i->pool;
+    char message[128], text[256];
+    const char *type = i->exit_event.oom_killed ? "Runtime.OutOfMemory" : "Runtime.ExitError";
+    report_exit_text(i->exit_event.wait_status, message);
+    if (i->exit_event.oom_killed)
+        (void)snprintf(message, sizeof(message), "Runtime exited with error: signal: killed");
+    i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
+    (void)snprintf(text, sizeof(text),
+                   "INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: error\tError Type: %s\n",
+                   (double)i->init_us / 1000.0, type);
+    report_log(i, NULL, slice_of(text));
+    struct buffer json = BUFFER_EMPTY;
+    report_error_json(&json, type, pool->waiting == NULL ? "-" : pool->waiting->request_id, message);
+    dispatch_fail_oldest(pool, slice_of(type), buffer_slice(&json), i);
+    buffer_drop(&json);
+}
+
+static void take_exited(struct instance *i, const struct keeper_event *event)
+{
+    struct pool *pool = i->pool;
+    i->exit_event = *event;
+    drain_output(i);
+    report_output_flush(i, &i->out[0]);
+    report_output_flush(i, &i->out[1]);
+    i->exited = true;
+    bool starting = i->state == INSTANCE_STARTING;
+    pool->instances++; /* keeps the pool while callbacks run */
+    if (i->state == INSTANCE_BUSY)
+        fail_call_exited(i);
+    else if (starting)
+        died_starting(i);
+    instance_kill(i);
+    close_all(i);
+    dispatch_start_over(pool);
+    pool->instances--;
+    pool_maybe_free(pool);
+}
+
+static void take_start_failed(struct instance *i, struct keeper_event *event)
+{
+    struct pool *pool = i->pool;
+    i->exited = true;
+    bool starting = i->state == INSTANCE_STARTING;
+    log_warn("engine", "could not make a sandbox for function \"%s\": %s", pool->function->name, event->message);
+    instance_kill(i);
+    close_all(i);
+    if (!starting)
+        return;
+    if (++pool->start_failures >= ENGINE_START_FAILURES_MAX) {
+        struct error err;
+        pool->start_failures = 0;
+        (void)error_set_code(&err, ERROR_INTERNAL, "ServiceException", "Run `hearth doctor` on the server.",
+                             "could not make a sandbox for the function: %s", event->message);
+        dispatch_refuse_oldest(pool, &err);
+    }
+    dispatch_start_over(pool);
+}
+
+void instance_event(struct instance *i, struct keeper_event *event)
+{
+    switch (event->type) {
+    case KEEPER_STARTED:
+        take_started(i, event);
+        break;
+    case KEEPER_START_FAILED:
+        take_start_failed(i, event);
+        break;
+    case KEEPER_EXITED:
+        take_exited(i, event);
+        break;
+    }
+}

@@ -1,0 +1,281 @@
+/* Texts: what Lambda prints around a call, its error payloads, an instance's environment.
+ * Source: AWS Lambda developer guide, "Understanding log formats", "Defined runtime environment variables". */
+#include <sys/wait.h>
+
+#include "engine/private.h"
+#include "json/json.h"
+
+/* Keeps the last ENGINE_LOG_TAIL_BYTES; trims only now and then, so that appending stays cheap. */
+static void tail_append(struct buffer *tail, struct slice text)
+{
+    if (text.len > ENGINE_LOG_TAIL_BYTES)
+        text = slice_sub(text, text.len - ENGINE_LOG_TAIL_BYTES, text.len);
+    buffer_append_slice(tail, text);
+    if (tail->len > 4 * (size_t)ENGINE_LOG_TAIL_BYTES)
+        buffer_consume(tail, tail->len - ENGINE_LOG_TAIL_BYTES);
+}
+
+void report_log(struct instance *instance, struct invocation *invocation, struct slice text)
+{
+    function_logs_put(instance->engine->config.logs, slice_of(instance->pool->function->log_group),
+                      slice_of(instance->stream), clock_wall_ms(), text);
+    if (invocation == NULL)
+        tail_append(&instance->init_log, text);
+    else if (invocation->log_tail)
+        tail_append(&invocation->tail, text);
+}
+
+void report_start(struct instance *instance, struct invocation *invocation)
+{
+    if (invocation->log_tail && instance->init_log.len > 0)
+        tail_append(&invocation->tail, buffer_slice(&instance->init_log));
+    buffer_drop(&instance->init_log);
+    const struct function *f = instance->pool->function;
+    char text[256], now[CLOCK_TEXT_BYTES];
+    int len;
+    if (strcmp(f->log_format, "JSON") == 0) {
+        clock_iso_ms(clock_wall_ms(), now);
+        len = snprintf(
+            text, sizeof(text),
+            "{\"time\":\"%s\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"%s\",\"version\":\"%s\"}}\n",
+            now, invocation->request_id, f->version);
+    } else {
+        len = snprintf(text, sizeof(text), "START RequestId: %s Version: %s\n", invocation->request_id, f->version);
+    }
+    report_log(instance, invocation, slice_from(text, (size_t)len));
+}
+
+/* JSON log format: the platform.* events of the Telemetry API. */
+static void report_end_json(struct instance *instance, struct invocation *invocation, uint64_t duration_us,
+                            uint64_t billed_ms, uint64_t used_mb, const char *status, const char *error_type)
+{
+    char now[CLOCK_TEXT_BYTES];
+    clock_iso_ms(clock_wall_ms(), now);
+    struct buffer line = BUFFER_EMPTY;
+    buffer_appendf(&line,
+                   "{\"time\":\"%s\",\"type\":\"platform.report\",\"record\":{\"requestId\":\"%s\",\"metrics\":{"
+                   "\"durationMs\":%.3f,\"billedDurationMs\":%llu,\"memorySizeMB\":%u,\"maxMemoryUsedMB\":%llu",
+                   now, invocation->request_id, (double)duration_us / 1000.0, (unsigned long long)billed_ms,
+                   instance->pool->function->memory_mb, (unsigned long long)used_mb);
+    if (invocation->cold)
+        buffer_appendf(&line, ",\"initDurationMs\":%.3f", (double)instance->init_us / 1000.0);
+    buffer_appendf(&line, "},\"status\":\"%s\"", status == NULL ? "success" : status);
+    if (error_type != NULL)
+        buffer_appendf(&line, ",\"errorType\":\"%s\"", error_type);
+    buffer_append_text(&line, "}}\n");
+    report_log(instance, invocation, buffer_slice(&line));
+    buffer_drop(&line);
+}
+
+void report_end(struct instance *instance, struct invocation *invocation, uint64_t duration_us, const char *status,
+                const char *error_type)
+{
+    const struct function *f = instance->pool->function;
+    uint64_t billed_ms = (duration_us + 999) / 1000;
+    uint64_t peak =
+        instance->exited ? instance->exit_event.memory_peak : keeper_meter_memory_peak(&instance->meters);
+    uint64_t used_mb = (peak + (1 << 20) - 1) >> 20;
+    if (billed_ms == 0)
+        billed_ms = 1;
+    if (used_mb > f->memory_mb)
+        used_mb = f->memory_mb;
+    if (strcmp(f->log_format, "JSON") == 0) {
+        report_end_json(instance, invocation, duration_us, billed_ms, used_mb, status, error_type);
+        return;
+    }
+    char text[512];
+    int len = snprintf(text, sizeof(text), "END RequestId: %s\n", invocation->request_id);
+    report_log(instance, invocation, slice_from(text, (size_t)len));
+    len = snprintf(
+        text, sizeof(text),
+        "REPORT RequestId: %s\tDuration: %.2f ms\tBilled Duration: %llu ms\tMemory Size: %u MB\tMax Memory "
+        "Used: %llu MB\t",
+        invocation->request_id, (double)duration_us / 1000.0, (unsigned long long)billed_ms, f->memory_mb,
+        (unsigned long long)used_mb);
+    if (invocation->cold)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "Init Duration: %.2f ms\t",
+                        (double)instance->init_us / 1000.0);
+    if (status != NULL)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "Status: %s", status);
+    if (status != NULL && error_type != NULL)
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "\tError Type: %s", error_type);
+    text[len++] = '\n';
+    report_log(instance, invocation, slice_from(text, (size_t)len));
+}
+
+/* One line of a function's output is one event. Our bootstraps write a line break inside a message as CR, as Lambda's do. */
+static void put_line(struct instance *instance, struct slice line)
+{
+    struct invocation *invocation = instance->invocation;
+    if (invocation != NULL) {
+        invocation->log_bytes += line.len;
+        if (invocation->log_bytes > ENGINE_LOG_BYTES_A_CALL_MAX) {
+            if (!invocation->log_cut)
+                report_log(instance, invocation,
+                           SLICE("hearth: this call printed too much; the rest is dropped\n"));
+            invocation->log_cut = true;
+            return;
+        }
+    }
+    if (line.len > 0 && memchr(line.at, '\r', line.len) != NULL) {
+        struct buffer copy = BUFFER_EMPTY;
+        buffer_append_slice(&copy, line);
+        for (size_t i = 0; i + 1 < copy.len; i++)
+            if (copy.at[i] == '\r')
+                copy.at[i] = '\n';
+        report_log(instance, invocation, buffer_slice(&copy));
+        buffer_drop(&copy);
+        return;
+    }
+    report_log(instance, invocation, line);
+}
+
+void report_output(struct instance *instance, struct output *output, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        size_t end = 0;
+        bool whole = slice_find(bytes, '\n', &end);
+        struct slice part = whole ? slice_sub(bytes, 0, end + 1) : bytes;
+        size_t room = ENGINE_LOG_LINE_BYTES_MAX - output->line.len;
+        if (part.len > room) { /* longer than an event may be: it becomes several */
+            part = slice_sub(part, 0, room);
+            whole = true;
+        }
+        if (whole && output->line.len == 0) {
+            put_line(instance, part);
+        } else {
+            buffer_append_slice(&output->line, part);
+            if (whole)
+                report_output_flush(instance, output);
+        }
+        bytes = slice_sub(bytes, part.len, bytes.len);
+    }
+}
+
+void report_output_flush(struct instance *instance, struct output *output)
+{
+    if (output->line.len == 0)
+        return;
+    if (output->line.at[output->line.len - 1] != '\n')
+        buffer_append_byte(&output->line, '\n');
+    put_line(instance, buffer_slice(&output->line));
+    buffer_reset(&output->line);
+}
+
+void report_error_json(struct buffer *out, const char *type, const char *request_id, const char *message)
+{
+    buffer_append_text(out, "{\"errorType\":");
+    json_append_string(out, slice_of(type));
+    buffer_append_text(out, ",\"errorMessage\":");
+    struct buffer text = BUFFER_EMPTY;
+    buffer_appendf(&text, "RequestId: %s Error: %s", request_id, message);
+    json_append_string(out, buffer_slice(&text));
+    buffer_drop(&text);
+    buffer_append_byte(out, '}');
+}
+
+void report_exit_text(int wait_status, char out[128])
+{
+    if (WIFSIGNALED(wait_status)) { /* in the words of Go's os package, which Lambda prints */
+        static const struct {
+            int number;
+            const char *name;
+        } names[] = {
+            { SIGKILL, "killed" },
+            { SIGSEGV, "segmentation fault" },
+            { SIGABRT, "aborted" },
+            { SIGTERM, "terminated" },
+            { SIGBUS, "bus error" },
+            { SIGILL, "illegal instruction" },
+            { SIGFPE, "floating point exception" },
+            { SIGTRAP, "trace/breakpoint trap" },
+            { SIGSYS, "bad system call" },
+            { SIGINT, "interrupt" },
+            { SIGPIPE, "broken pipe" },
+            { SIGHUP, "hangup" },
+        };
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+            if (names[i].number == WTERMSIG(wait_status)) {
+                (void)snprintf(out, 128, "Runtime exited with error: signal: %s", names[i].name);
+                return;
+            }
+        (void)snprintf(out, 128, "Runtime exited with error: signal: signal %d", WTERMSIG(wait_status));
+        return;
+    }
+    if (WEXITSTATUS(wait_status) == 0)
+        (void)snprintf(out, 128, "Runtime exited without providing a reason");
+    else
+        (void)snprintf(out, 128, "Runtime exited with error: exit status %d", WEXITSTATUS(wait_status));
+}
+
+/* ---- the environment ---- */
+
+static bool user_has(const struct function *f, const char *name)
+{
+    for (size_t i = 0; i < f->environment_count; i++)
+        if (strcmp(f->environment[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Ours gives way to the user's where the API let the name pass (PATH, NODE_PATH, LANG, ...). */
+static void put(struct buffer *out, const struct function *f, const char *name, const char *value)
+{
+    if (user_has(f, name))
+        return;
+    buffer_appendf(out, "%s=%s", name, value);
+    buffer_append_byte(out, '\0');
+}
+
+static void put_language(struct buffer *out, const struct function *f)
+{
+    char text[256];
+    if (f->runtime->family == RUNTIME_NODE) {
+        (void)snprintf(text, sizeof(text),
+                       "/opt/nodejs/node%d/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
+                       "/var/runtime:/var/task",
+                       f->runtime->major);
+        put(out, f, "NODE_PATH", text);
+    } else {
+        put(out, f, "PYTHONPATH", "/var/runtime");
+    }
+}
+
+void environment_block(const struct instance *instance, struct buffer *out)
+{
+    const struct function *f = instance->pool->function;
+    const struct engine_config *c = &instance->engine->config;
+    char text[64];
+    (void)snprintf(text, sizeof(text), "AWS_Lambda_%s", f->runtime->id);
+    put(out, f, "_HANDLER", f->handler);
+    put(out, f, "AWS_EXECUTION_ENV", text);
+    put(out, f, "AWS_REGION", c->region);
+    put(out, f, "AWS_DEFAULT_REGION", c->region);
+    put(out, f, "AWS_LAMBDA_FUNCTION_NAME", f->name);
+    put(out, f, "AWS_LAMBDA_FUNCTION_VERSION", f->version);
+    (void)snprintf(text, sizeof(text), "%u", f->memory_mb);
+    put(out, f, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", text);
+    put(out, f, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    put(out, f, "AWS_LAMBDA_LOG_GROUP_NAME", f->log_group);
+    put(out, f, "AWS_LAMBDA_LOG_STREAM_NAME", instance->stream);
+    if (strcmp(f->log_format, "Text") != 0)
+        put(out, f, "AWS_LAMBDA_LOG_FORMAT", f->log_format);
+    put(out, f, "AWS_ACCESS_KEY_ID", instance->principal.access_key);
+    put(out, f, "AWS_SECRET_ACCESS_KEY", instance->principal.secret);
+    put(out, f, "AWS_SESSION_TOKEN", instance->principal.token);
+    (void)snprintf(text, sizeof(text), "http://127.0.0.1:%d", KEEPER_API_PORT);
+    put(out, f, "AWS_ENDPOINT_URL", text);
+    put(out, f, "AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    put(out, f, "LAMBDA_TASK_ROOT", "/var/task");
+    put(out, f, "LAMBDA_RUNTIME_DIR", "/var/runtime");
+    put(out, f, "LANG", "en_US.UTF-8");
+    put(out, f, "TZ", ":UTC");
+    put(out, f, "PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
+    put(out, f, "LD_LIBRARY_PATH",
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
+    put_language(out, f);
+    for (size_t i = 0; i < f->environment_count; i++) {
+        buffer_appendf(out, "%s=%s", f->environment[i].name, f->environment[i].value);
+        buffer_append_byte(out, '\0');
+    }
+}
