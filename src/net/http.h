@@ -24,6 +24,11 @@ enum {
     HTTP_WRITE_STALL_TIMEOUT_MS = 30 * 1000, /* the client takes nothing of an answer */
     HTTP_IDLE_TIMEOUT_MS = 75 * 1000,     /* a kept-alive connection without a request */
     HTTP_WRITE_QUEUE_BYTES = 256 * 1024,  /* above this http_write tells its caller to wait */
+    HTTP_READ_AHEAD_BYTES = 16 * 1024,    /* of body, or of pipelined requests: read at least so far ahead, at most with what the head left of its own room */
+    HTTP_CHUNK_EXTENSION_BYTES_MAX = 1024, /* of one request; they are ignored, nobody needs them (400) */
+    HTTP_TRAILER_BYTES_MAX = 8 * 1024,    /* of one request; they are ignored (400) */
+    HTTP_CHUNK_OVERHEAD_BYTES_MAX = 16 * 1024, /* framing of a chunked body, beside 16 bytes for each of its own (400) */
+    HTTP_LISTEN_BACKLOG = 1024,
     HTTP_LINGER_MS = 1000,                /* after an error answer: read and drop this long, so that the client sees it */
 };
 
