@@ -77,6 +77,13 @@ MUST_CHECK enum outcome sigv4_check(const struct sigv4_request *request, const s
 
 void sha256_hex(struct slice bytes, char out[65]);
 void sha256_raw(struct slice bytes, unsigned char out[32]);
+/* The same of a large body while it comes in, so that no turn of the loop hashes all of it. */
+struct sha256_stream;
+struct sha256_stream *sha256_stream_new(void); /* owned: sha256_stream_free */
+void sha256_stream_add(struct sha256_stream *stream, struct slice bytes);
+void sha256_stream_hex(struct sha256_stream *stream,
+                       char out[65]); /* of all that was added; the end of the stream */
+void sha256_stream_free(struct sha256_stream *stream);
 
 /* Signs: appends the header fields to add ("Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
  * to `out` as "Name: value\r\n" lines. request->headers must name host; host, content-type and x-amz-* are signed. */

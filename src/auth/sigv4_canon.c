@@ -9,6 +9,8 @@
 #include <openssl/crypto.h>
 #include <openssl/params.h>
 
+#include "base/memory.h"
+
 /* ---- the algorithms ---- */
 
 bool sigv4_tools_init(struct sigv4_tools *tools)
@@ -427,4 +429,45 @@ void sha256_hex(struct slice bytes, char out[65])
     sha256_raw(bytes, raw);
     sink_hex(raw, sizeof(raw), out);
     out[SHA256_HEX_BYTES] = '\0';
+}
+
+/* ---- a hash in pieces ---- */
+
+struct sha256_stream {
+    EVP_MD_CTX *digest;
+};
+
+struct sha256_stream *sha256_stream_new(void)
+{
+    struct sha256_stream *stream = memory_new(sizeof(*stream));
+    stream->digest = EVP_MD_CTX_new();
+    bool ok = stream->digest != NULL && EVP_DigestInit_ex(stream->digest, EVP_sha256(), NULL);
+    assert(ok);
+    (void)ok;
+    return stream;
+}
+
+void sha256_stream_add(struct sha256_stream *stream, struct slice bytes)
+{
+    bool ok = EVP_DigestUpdate(stream->digest, bytes.at, bytes.len);
+    assert(ok);
+    (void)ok;
+}
+
+void sha256_stream_hex(struct sha256_stream *stream, char out[65])
+{
+    unsigned char raw[SHA256_BYTES];
+    bool ok = EVP_DigestFinal_ex(stream->digest, raw, NULL);
+    assert(ok);
+    (void)ok;
+    sink_hex(raw, sizeof(raw), out);
+    out[SHA256_HEX_BYTES] = '\0';
+}
+
+void sha256_stream_free(struct sha256_stream *stream)
+{
+    if (stream == NULL)
+        return;
+    EVP_MD_CTX_free(stream->digest);
+    free(stream);
 }

@@ -10,7 +10,7 @@
 /* Deriving a signing key takes four HMACs, all the rest of a verification two hashes: so keys are kept. An entry is made
  * only by a signature that was right, or whoever knows an access key could turn the cache over with made-up regions.
  * Cost: about 1 KB an entry. Measured on the reference box: 3.0 us for reading and checking an Invoke
- * as botocore sends it, 0.3 us for the hash of its small body (tests/unit/auth/bench_sigv4.c). */
+ * as botocore sends it, 0.3 us for the hash of its small body (tests/unit/auth/sigv4_bench.c). */
 
 enum { CACHE_NAME_BYTES_MAX = SIGV4_SECRET_BYTES_MAX + 8 + 2 * SIGV4_SCOPE_NAME_BYTES_MAX + 4 };
 

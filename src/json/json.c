@@ -127,7 +127,7 @@ static bool utf8_ok(struct slice text)
 
 static const char utf8_replacement[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
-static void utf8_repair(struct buffer *out, struct slice text)
+void json_append_utf8(struct buffer *out, struct slice text)
 {
     const unsigned char *at = (const unsigned char *)text.at;
     for (size_t i = 0; i < text.len;) {
@@ -147,7 +147,7 @@ yyjson_mut_val *json_from_slice(yyjson_mut_doc *doc, struct slice text)
     if (utf8_ok(text))
         return yyjson_mut_strncpy(doc, text.at, text.len);
     struct buffer fixed = BUFFER_EMPTY;
-    utf8_repair(&fixed, text);
+    json_append_utf8(&fixed, text);
     yyjson_mut_val *value = yyjson_mut_strncpy(doc, fixed.at, fixed.len);
     buffer_drop(&fixed);
     return value;
@@ -172,7 +172,7 @@ void json_write(struct buffer *out, const yyjson_mut_doc *doc)
         buffer_append_text(out, "null"); /* a document without a root: still one JSON value */
         return;
     }
-    utf8_repair(out, slice_from(text, len));
+    json_append_utf8(out, slice_from(text, len));
     free(text);
 }
 

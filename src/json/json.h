@@ -26,3 +26,5 @@ yyjson_mut_val *json_from_slice(yyjson_mut_doc *doc, struct slice text); /* copi
 void json_write(struct buffer *out, const yyjson_mut_doc *doc);
 /* Appends `text` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void json_append_string(struct buffer *out, struct slice text);
+/* Appends `text` as UTF-8: bytes that are none become U+FFFD. */
+void json_append_utf8(struct buffer *out, struct slice text);

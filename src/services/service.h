@@ -6,6 +6,7 @@
 #pragma once
 
 #include "auth/keys.h"
+#include "base/memory.h"
 #include "json/json.h"
 #include "net/http.h"
 
@@ -14,6 +15,8 @@ struct api;
 struct call;
 
 enum { CALL_PARAMETERS_MAX = 8, CALL_QUERY_MAX = 32,
+       API_FORM_BYTES_MAX = 1024 * 1024,        /* ours: a form of the query family; AWS's largest is below 512 KB */
+       API_HASH_AT_ONCE_BYTES = 64 * 1024,      /* larger bodies are hashed piece by piece as they come */
        API_BODY_BYTES_MAX = 70 * 1024 * 1024,   /* AWS Lambda: a 50 MB zip in base64 and its JSON */
        API_BODIES_BYTES_MAX = 512 * 1024 * 1024 }; /* ours: all bodies being read at once; above: 503 SlowDown-like ServiceException */
 
@@ -40,6 +43,7 @@ struct service {
     const char *xml_namespace; /* query family */
     const struct operation *operations;
     size_t operation_count;
+    const char *target_prefix; /* json families: "DynamoDB_20120810", what stands before the '.' of X-Amz-Target */
 };
 
 /* What a handler works with. All slices live as long as the call. */
@@ -47,10 +51,10 @@ struct parameter { struct slice name, value; };
 struct call {
     struct api *api;
     struct engine *engine;
-    struct http_exchange *exchange;
+    struct http_exchange *exchange;               /* NULL once the client is gone */
     const struct service *service;
     const struct operation *operation;
-    const struct principal *principal;
+    const struct principal *principal;            /* a copy that lives as long as the call; without its secret */
     char request_id[37];
     struct arena arena;
     struct parameter path[CALL_PARAMETERS_MAX];   /* decoded: {"FunctionName", "hello"} */
@@ -66,7 +70,9 @@ struct call {
 
 struct slice call_path(const struct call *call, const char *name);
 struct slice call_query(const struct call *call, const char *name);      /* empty when absent */
-struct slice call_header(const struct call *call, const char *name);
+struct slice call_header(struct call *call, const char *name);           /* empty when absent, or when the client is gone */
+/* Adds a field to the answer; does nothing when the client is gone, or for a value that no header can carry. */
+void call_add_header(struct call *call, const char *name, struct slice value);
 /* Parses the body as a JSON object once; an empty body gives an empty object.
  *   err  ERROR_INVALID SerializationException-like code of the family (lambda: InvalidRequestContentException "Could not parse request body into json: ...") */
 MUST_CHECK enum outcome call_json(struct call *call, yyjson_val **root, struct error *err);
@@ -75,6 +81,8 @@ MUST_CHECK enum outcome call_json(struct call *call, yyjson_val **root, struct e
 void call_reply_json(struct call *call, int status, const yyjson_mut_doc *doc);
 void call_reply_empty(struct call *call, int status);
 void call_reply_bytes(struct call *call, int status, const char *content_type, struct buffer *body /* taken */);
+void xml_append_text(struct buffer *out, struct slice text);                            /* escaped; what XML 1.0 cannot hold becomes U+FFFD */
+void xml_append_element(struct buffer *out, const char *name, struct slice text);       /* <name>text</name> */
 void call_reply_query_xml(struct call *call, struct slice result_xml); /* wraps <{Op}Response xmlns><{Op}Result>...</..><ResponseMetadata> */
 void call_fail(struct call *call, const struct error *err);
 
@@ -89,7 +97,7 @@ struct api_config {
     const struct service *const *services; /* NULL-terminated: server/ names them */
 };
 struct api *api_new(uv_loop_t *loop, const struct api_config *config);
-void api_free(struct api *api);
+void api_free(struct api *api); /* calls that are still with a handler keep what they need until they reply */
 /* The http_handler's request: `arg` is the api. GET /healthz answers 200 unsigned. */
 void api_request(struct http_exchange *x, void *arg);
 

@@ -57,8 +57,8 @@ static void what_was_sealed_opens_also_after_a_restart(void **state)
         struct seal *seal = opened(*state);
         assert_int_equal(seal_close(seal, SLICE("arn:1"), slice_of(plains[i]), &sealed, NULL), OK);
         seal_free(seal);
-        assert_null(i > 0 ? memmem(sealed.at, sealed.len, plains[i], strlen(plains[i]) > 4 ? strlen(plains[i]) : 99)
-                          : NULL);
+        if (strlen(plains[i]) > 4)
+            assert_null(memmem(sealed.at, sealed.len, plains[i], strlen(plains[i])));
         seal = opened(*state);
         buffer_append_text(&plain, "before:");
         assert_int_equal(seal_unseal(seal, SLICE("arn:1"), buffer_slice(&sealed), &plain, NULL), OK);
