@@ -156,9 +156,12 @@ static void *writer_main(void *arg)
         wait_for_lines(logs);
         if (logs->shared.dirty == NULL && logs->shared.closing)
             break;
-        while (logs->shared.dirty != NULL) {
-            struct log_group *group = logs->shared.dirty;
-            logs->shared.dirty = group->next_dirty;
+        struct log_group *round =
+            logs->shared.dirty; /* what comes meanwhile waits for the next round: no busy writer */
+        logs->shared.dirty = NULL;
+        while (round != NULL) {
+            struct log_group *group = round;
+            round = group->next_dirty;
             group->dirty = false;
             struct buffer lines = buffer_take(&group->pending);
             logs->shared.bytes -= lines.len;
