@@ -1,4 +1,4 @@
-#include "lambda_world.h"
+#include "world.h"
 
 #include <stdio.h>
 #include <stdlib.h>

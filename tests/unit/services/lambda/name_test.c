@@ -1,5 +1,5 @@
 /* services/lambda: function names and qualifiers. The outcomes are those recorded from AWS. */
-#include "lambda_world.h"
+#include "world.h"
 
 static void a_name_is_read_in_every_form_that_AWS_takes(void **state)
 {

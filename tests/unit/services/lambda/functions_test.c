@@ -1,5 +1,5 @@
 /* services/lambda: reading, updating, deleting and listing functions; the table itself. */
-#include "lambda_world.h"
+#include "world.h"
 
 static int make_world(void **state)
 {

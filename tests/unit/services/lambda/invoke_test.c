@@ -1,7 +1,5 @@
 /* services/lambda: Invoke, and whether a payload is JSON. */
-#include "lambda_world.h"
-
-#include "base/codec.h"
+#include "world.h"
 
 static int make_world(void **state)
 {
@@ -144,7 +142,7 @@ static void a_payload_may_have_6_MB_and_not_a_byte_more(void **state)
         if (more == 0)
             assert_int_equal(world->engine.asked, ASKED_INVOKE);
         else
-            assert_failed(world, "RequestTooLargeException",
+            assert_failed(world, "RequestEntityTooLargeException",
                           "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
     }
 }

@@ -1,7 +1,5 @@
 /* services/lambda: what CreateFunction accepts and what it refuses, in AWS's words. */
-#include "lambda_world.h"
-
-#include "base/codec.h"
+#include "world.h"
 
 #define ROLE       "\"Role\":\"arn:aws:iam::000000000000:role/hearth-basic\""
 #define ZIP        "\"ZipFile\":\"UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==\""
