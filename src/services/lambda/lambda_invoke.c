@@ -220,9 +220,9 @@ static enum outcome invoke(struct call *call, bool *dry_run, struct error *err)
         target.qualifier = SLICE("$LATEST"); /* recorded: only Invoke names it when the function is not there */
     TRY(lambda_find(call, &target, &input.function, err));
     if (call->body->len > INVOKE_PAYLOAD_BYTES_MAX)
-        return error_set_code(err, ERROR_TOO_LARGE, "RequestTooLargeException", "Pass large data by reference.",
-                              "Request must be smaller than %d bytes for the InvokeFunction operation",
-                              INVOKE_PAYLOAD_BYTES_MAX);
+        return error_set_code(
+            err, ERROR_TOO_LARGE, "RequestEntityTooLargeException", "Pass large data by reference.",
+            "Request must be smaller than %d bytes for the InvokeFunction operation", INVOKE_PAYLOAD_BYTES_MAX);
     TRY(lambda_payload_check(buffer_slice(call->body), err));
     TRY(read_client_context(call, headers.client_context, &input.client_context, err));
     *dry_run = slice_is(headers.type, "DryRun");
