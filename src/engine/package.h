@@ -24,9 +24,12 @@ struct package_info {
 };
 
 struct package_store;
-/* `data_dir` is borrowed for its life. Makes code/ (0700), removes half-written leftovers. `self` is the path of this binary (the child). */
+/* Makes code/ (0700), removes half-written leftovers. `self` is the path of this binary (the child): the
+ * server must still be able to execute it. `data_dir` is borrowed for the call. */
 MUST_CHECK enum outcome package_store_open(uv_loop_t *loop, int data_dir, const char *self, struct package_store **out, struct error *err);
-void package_store_close(struct package_store *store); /* kills children that run, waits for them */
+/* Kills children that run and waits for them. Puts that are under way still answer (ERROR_UNAVAILABLE) while the loop turns on; the store is freed
+ * with the last of them. No other call may follow. Packages stay as they are: do not release them first. */
+void package_store_close(struct package_store *store);
 
 /* Unpacks (or finds) a package and holds one reference for the caller: package_release gives it back.
  *   zip   taken
@@ -44,5 +47,6 @@ void package_release(struct package_store *store, const char *digest);
 void package_sweep(struct package_store *store);
 MUST_CHECK bool package_exists(const struct package_store *store, const char *digest);
 
-/* `hearth unpack-package`: the child's main. fd 3 the zip, fd 4 the directory to fill; prints {"files":n,"bytes":n} or an error as JSON on fd 5. */
+/* `hearth unpack-package`: the child's main. fd 3 the zip, fd 4 the directory to fill; prints {"files":n,"bytes":n} or an error as JSON on fd 5.
+ * When fd 4 is no directory the zip is only checked. Does not return. */
 int package_unpack_main(void);
