@@ -295,7 +295,7 @@ static void list(struct world *world, const char *max, const char *marker)
 
 static void fill(struct world *world)
 {
-    char name[16];
+    char name[32];
     for (int i = 0; i < 119; i++) {
         snprintf(name, sizeof(name), "list-%03d", i);
         world_add_function(world, name);
