@@ -507,8 +507,6 @@ static enum outcome config_apply_all(int argc, char **argv, struct config *confi
         TRY(config_apply_file(config, file, config->file != NULL, err));
     TRY(config_apply_variables(config, err));
     TRY(config_apply_flags(argc, argv, config, false, err));
-    config->drain_s = (config->drain_ms + 999) / 1000;
-    config->idle_s = (config->idle_ms + 999) / 1000;
     return OK;
 }
 

@@ -23,11 +23,9 @@ struct config {
     char *region, *account;
     char
         *share; /* bootstraps: found beside the binary or in PREFIX/share/hearth; NULL: config_share_dir finds it */
-    char *runtimes;    /* extra runtime directory, searched first; NULL none */
-    uint64_t drain_ms; /* SIGTERM: running invocations get this long (10 s) */
-    uint64_t idle_ms;  /* idle instances live this long (300 s) */
-    uint64_t drain_s;  /* the same two in whole seconds, rounded up */
-    uint64_t idle_s;
+    char *runtimes;        /* extra runtime directory, searched first; NULL none */
+    uint64_t drain_ms;     /* SIGTERM: running invocations get this long (10 s) */
+    uint64_t idle_ms;      /* idle instances live this long (300 s) */
     uint64_t concurrency;  /* account limit; 0 from memory */
     bool runtime_fallback; /* run nodejs18.x on Node 20 when 18 is missing, say */
     bool no_sandbox;       /* --dangerously-run-functions-without-sandbox */
