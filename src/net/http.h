@@ -15,21 +15,24 @@
 
 /* Every limit is a named constant, listed in docs/limits.md. 0 in a field means the default named beside it. */
 enum {
-    HTTP_HEAD_BYTES_MAX = 64 * 1024,      /* request line and all header fields (431) */
-    HTTP_HEADERS_MAX = 128,               /* header fields (431) */
-    HTTP_TARGET_BYTES_MAX = 16 * 1024,    /* request target (414) */
-    HTTP_CONNECTIONS_MAX = 10000,         /* a listener; further ones wait in the backlog, then are refused */
-    HTTP_HEAD_TIMEOUT_MS = 10 * 1000,     /* from the first byte of a head to its end (408) */
-    HTTP_BODY_STALL_TIMEOUT_MS = 30 * 1000, /* between two pieces of a body while we wait for it (408) */
+    HTTP_HEAD_BYTES_MAX = 64 * 1024,         /* request line and all header fields (431) */
+    HTTP_HEADERS_MAX = 128,                  /* header fields (431) */
+    HTTP_TARGET_BYTES_MAX = 16 * 1024,       /* request target (414) */
+    HTTP_CONNECTIONS_MAX = 10000,            /* a listener; further ones wait in the backlog, then are refused */
+    HTTP_HEAD_TIMEOUT_MS = 10 * 1000,        /* from the first byte of a head to its end (408) */
+    HTTP_BODY_STALL_TIMEOUT_MS = 30 * 1000,  /* between two pieces of a body while we wait for it (408) */
     HTTP_WRITE_STALL_TIMEOUT_MS = 30 * 1000, /* the client takes nothing of an answer */
-    HTTP_IDLE_TIMEOUT_MS = 75 * 1000,     /* a kept-alive connection without a request */
-    HTTP_WRITE_QUEUE_BYTES = 256 * 1024,  /* above this http_write tells its caller to wait */
-    HTTP_READ_AHEAD_BYTES = 16 * 1024,    /* of body, or of pipelined requests: read at least so far ahead, at most with what the head left of its own room */
+    HTTP_IDLE_TIMEOUT_MS = 75 * 1000,        /* a kept-alive connection without a request */
+    HTTP_WRITE_QUEUE_BYTES = 256 * 1024,     /* above this http_write tells its caller to wait */
+    HTTP_READ_AHEAD_BYTES =
+        16 *
+        1024, /* of body, or of pipelined requests: read at least so far ahead, at most with what the head left of its own room */
     HTTP_CHUNK_EXTENSION_BYTES_MAX = 1024, /* of one request; they are ignored, nobody needs them (400) */
-    HTTP_TRAILER_BYTES_MAX = 8 * 1024,    /* of one request; they are ignored (400) */
-    HTTP_CHUNK_OVERHEAD_BYTES_MAX = 16 * 1024, /* framing of a chunked body, beside 16 bytes for each of its own (400) */
+    HTTP_TRAILER_BYTES_MAX = 8 * 1024,     /* of one request; they are ignored (400) */
+    HTTP_CHUNK_OVERHEAD_BYTES_MAX =
+        16 * 1024, /* framing of a chunked body, beside 16 bytes for each of its own (400) */
     HTTP_LISTEN_BACKLOG = 1024,
-    HTTP_LINGER_MS = 1000,                /* after an error answer: read and drop this long, so that the client sees it */
+    HTTP_LINGER_MS = 1000, /* after an error answer: read and drop this long, so that the client sees it */
 };
 
 struct http_limits {
@@ -37,16 +40,24 @@ struct http_limits {
     uint32_t head_timeout_ms, body_stall_timeout_ms, write_stall_timeout_ms, idle_timeout_ms;
 };
 
-struct http_server;   /* owns its listeners and connections; one a purpose */
-struct http_exchange; /* one request and its answer; freed by the server after the answer is out or the client is gone */
+struct http_server; /* owns its listeners and connections; one a purpose */
+struct
+    http_exchange; /* one request and its answer; freed by the server after the answer is out or the client is gone */
 
 struct http_header {
     struct slice name;  /* as sent; compare with slice_equal_nocase */
     struct slice value; /* trimmed */
 };
 
-enum http_error_kind { HTTP_BAD_REQUEST = 400, HTTP_TIMEOUT = 408, HTTP_URI_TOO_LONG = 414, HTTP_EXPECTATION_FAILED = 417,
-                       HTTP_HEAD_TOO_LARGE = 431, HTTP_NOT_IMPLEMENTED = 501, HTTP_VERSION_NOT_SUPPORTED = 505 };
+enum http_error_kind {
+    HTTP_BAD_REQUEST = 400,
+    HTTP_TIMEOUT = 408,
+    HTTP_URI_TOO_LONG = 414,
+    HTTP_EXPECTATION_FAILED = 417,
+    HTTP_HEAD_TOO_LARGE = 431,
+    HTTP_NOT_IMPLEMENTED = 501,
+    HTTP_VERSION_NOT_SUPPORTED = 505
+};
 
 struct http_handler {
     /* The head of a request is there; called from the loop. The handler decides how to read the body (http_read_*) and
@@ -56,12 +67,14 @@ struct http_handler {
 };
 
 /* ---- server and listeners ---- */
-struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *limits, const struct http_handler *handler);
+struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *limits,
+                                    const struct http_handler *handler);
 /* Listens on "127.0.0.1:4566", "[::1]:0", ... The socket may be bound before rights are dropped: bind makes it, listen takes it. */
 MUST_CHECK enum outcome http_bind(const char *address, int *fd_out, struct error *err);
 struct http_listener;
 /* Takes the descriptor of a bound or listening stream socket. `tag` is what http_tag() gives for its exchanges (which sandbox, say). */
-MUST_CHECK enum outcome http_listen(struct http_server *server, int *fd, void *tag, struct http_listener **out, struct error *err);
+MUST_CHECK enum outcome http_listen(struct http_server *server, int *fd, void *tag, struct http_listener **out,
+                                    struct error *err);
 /* Stops accepting, closes idle connections, and those with an exchange once it ended; the listener is freed when all are gone. The tag is not touched afterwards: exchanges still open return NULL from http_tag. */
 void http_listener_close(struct http_listener *listener);
 void http_listener_address(const struct http_listener *listener, char out[128]); /* "127.0.0.1:40123" */
@@ -73,15 +86,17 @@ size_t http_server_connections(const struct http_server *server);
 
 /* ---- the request; slices are valid as long as the exchange ---- */
 struct slice http_method(const struct http_exchange *x);
-struct slice http_target(const struct http_exchange *x);  /* as sent, origin-form ("/a%20b?c=d"); absolute-form is reduced to it */
-struct slice http_path(const struct http_exchange *x);    /* the part of the target before '?', undecoded */
-struct slice http_query(const struct http_exchange *x);   /* behind '?', without it; empty when none */
+struct slice http_target(
+    const struct http_exchange *x); /* as sent, origin-form ("/a%20b?c=d"); absolute-form is reduced to it */
+struct slice http_path(const struct http_exchange *x);  /* the part of the target before '?', undecoded */
+struct slice http_query(const struct http_exchange *x); /* behind '?', without it; empty when none */
 size_t http_header_count(const struct http_exchange *x);
 struct http_header http_header_at(const struct http_exchange *x, size_t index);
-struct slice http_header(const struct http_exchange *x, const char *name); /* the first of that name; empty `at`==NULL when none */
+struct slice http_header(const struct http_exchange *x,
+                         const char *name); /* the first of that name; empty `at`==NULL when none */
 size_t http_header_times(const struct http_exchange *x, const char *name); /* how often that name occurs */
 bool http_has_body(const struct http_exchange *x);
-int64_t http_content_length(const struct http_exchange *x); /* -1 when chunked or none */
+int64_t http_content_length(const struct http_exchange *x);  /* -1 when chunked or none */
 void http_peer(const struct http_exchange *x, char out[64]); /* the address without port */
 void *http_tag(const struct http_exchange *x);
 void http_set_data(struct http_exchange *x, void *data);

@@ -132,18 +132,20 @@ static bool status_has_no_body(int status)
     return status == 204 || status == 304;
 }
 
-/* May the connection go on after this answer? A body that nobody read must not be taken for the next request: what is
- * there already is dropped, for more of it the connection ends. */
-static void decide_keep(struct http_exchange *x)
+static void keep_unless_draining(struct http_exchange *x)
 {
     struct connection *c = x->connection;
-    struct input *in = &c->input;
-    if (c->state == CONNECTION_CLOSED)
-        return;
     if (c->server->draining || c->listener->closing)
         x->keep = false;
-    if (x->reading == READING_WHOLE || x->reading == READING_PIECES)
-        return; /* a handler that answers while it reads: http_finish looks again */
+}
+
+/* The handler reads no more. A body that was not read must not be taken for the next request: what is there already is
+ * dropped, for more of it the connection ends. */
+static void end_reading(struct http_exchange *x)
+{
+    struct input *in = &x->connection->input;
+    x->reading = READING_DONE;
+    keep_unless_draining(x);
     while (x->keep && !in->body_complete) {
         struct slice dropped;
         enum parsed parsed = input_body(in, &dropped);
@@ -209,8 +211,7 @@ static bool respond_begin(struct http_exchange *x, int status, size_t length)
     assert(status >= 200 && status <= 999);
     if (x->connection->state != CONNECTION_EXCHANGE)
         return false;
-    x->reading = x->reading == READING_NOT ? READING_NOT : READING_DONE;
-    decide_keep(x);
+    end_reading(x);
     append_head(x, status, (int64_t)length);
     return true;
 }
@@ -260,7 +261,11 @@ void http_start(struct http_exchange *x, int status, int64_t length)
     assert(x->held && x->answer == ANSWER_NONE);
     assert(status >= 200 && status <= 999 && length >= -1);
     if (c->state == CONNECTION_EXCHANGE) {
-        decide_keep(x);
+        /* The handler may still read while it writes: http_finish decides about that. But who waits for "100 Continue"
+         * and gets an answer instead will not send the body. */
+        keep_unless_draining(x);
+        if (c->input.expect_continue && !x->continue_sent)
+            x->keep = false;
         append_head(x, status, length);
         struct buffer *out = &c->input.work->out;
         uv_buf_t buf = { .base = out->at, .len = out->len };
@@ -276,7 +281,8 @@ bool http_write(struct http_exchange *x, struct slice piece)
     struct connection *c = x->connection;
     assert(x->held && x->answer == ANSWER_STARTED);
     if (x->unwritten >= 0) {
-        assert(piece.len <= (uint64_t)x->unwritten); /* more than was announced would be the next answer's beginning */
+        assert(piece.len <=
+               (uint64_t)x->unwritten); /* more than was announced would be the next answer's beginning */
         x->unwritten -= (int64_t)piece.len;
     }
     if (c->state != CONNECTION_EXCHANGE || x->body_dropped || piece.len == 0)
@@ -311,8 +317,7 @@ void http_finish(struct http_exchange *x)
         return;
     }
     if (c->state == CONNECTION_EXCHANGE) {
-        x->reading = x->reading == READING_NOT ? READING_NOT : READING_DONE;
-        decide_keep(x);
+        end_reading(x);
         if (x->chunked && !x->body_dropped) {
             uv_buf_t buf = { .base = (char *)"0\r\n\r\n", .len = 5 };
             connection_send(c, &buf, 1);

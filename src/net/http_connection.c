@@ -8,8 +8,9 @@
 #include "base/memory.h"
 
 enum {
-    BYPASS_BYTES_MIN = 16 * 1024,        /* a body that has more than this to come is read straight into its buffer */
-    BYPASS_BYTES_MAX = 1024 * 1024,      /* at most so much at once: the buffer grows with what has come, not with promises */
+    BYPASS_BYTES_MIN = 16 * 1024, /* a body that has more than this to come is read straight into its buffer */
+    BYPASS_BYTES_MAX =
+        1024 * 1024, /* at most so much at once: the buffer grows with what has come, not with promises */
 };
 
 /* ---- the end ---- */
@@ -291,8 +292,8 @@ void connection_advance(struct connection *c)
 static bool may_bypass(const struct connection *c)
 {
     const struct input *in = &c->input;
-    return c->state == CONNECTION_EXCHANGE && c->exchange.reading == READING_WHOLE && in->framing == FRAMING_LENGTH &&
-           in->body_left >= BYPASS_BYTES_MIN && input_unparsed(in) == 0;
+    return c->state == CONNECTION_EXCHANGE && c->exchange.reading == READING_WHOLE &&
+           in->framing == FRAMING_LENGTH && in->body_left >= BYPASS_BYTES_MIN && input_unparsed(in) == 0;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)

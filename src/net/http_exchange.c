@@ -28,7 +28,8 @@ void exchange_lose(struct http_exchange *x)
     if (x->reading == READING_WHOLE) {
         x->reading = READING_DONE;
         struct error err;
-        error_set(&err, ERROR_UNAVAILABLE, "Send the request again.", "the client went away before its body was complete");
+        error_set(&err, ERROR_UNAVAILABLE, "Send the request again.",
+                  "the client went away before its body was complete");
         x->read.whole(x, NULL, &err, x->read_arg);
     }
 }
@@ -206,7 +207,8 @@ static bool pump_whole(struct http_exchange *x)
         }
         if (piece.len > body->cap - body->len && !buffer_try_reserve(body, piece.len)) {
             struct error err;
-            error_set(&err, ERROR_UNAVAILABLE, "Send the request again later.", "there is no memory for the request's body");
+            error_set(&err, ERROR_UNAVAILABLE, "Send the request again later.",
+                      "there is no memory for the request's body");
             whole_done(x, &err);
             return true;
         }
@@ -301,7 +303,6 @@ void http_read_more(struct http_exchange *x)
         return;
     if (input_unparsed(&c->input) > 0 || c->input.body_complete)
         connection_later(c);
-    else {
+    else
         connection_settle(c);
-    }
 }

@@ -18,9 +18,10 @@
 enum {
     INPUT_BYTES = HTTP_HEAD_BYTES_MAX + HTTP_READ_AHEAD_BYTES,
     INPUT_SHIFT_BYTES = HTTP_READ_AHEAD_BYTES / 2, /* a request that begins behind this is moved to the front */
-    INPUT_KEPT_BYTES = 64 * 1024,                  /* a buffer that grew beyond this is not kept for the next request */
+    INPUT_KEPT_BYTES = 64 * 1024, /* a buffer that grew beyond this is not kept for the next request */
 };
-static_assert(INPUT_BYTES - INPUT_SHIFT_BYTES > HTTP_HEAD_BYTES_MAX, "the largest head always fits, with room for its body");
+static_assert(INPUT_BYTES - INPUT_SHIFT_BYTES > HTTP_HEAD_BYTES_MAX,
+              "the largest head always fits, with room for its body");
 static_assert(HTTP_TARGET_BYTES_MAX < HTTP_HEAD_BYTES_MAX, "a target that is too long is a 414, not a 431");
 
 struct field {
@@ -30,10 +31,10 @@ struct field {
 
 /* What a connection needs only while it has a request; an idle one gives it back to the server's pool. */
 struct work {
-    struct work *next;     /* in the pool */
-    struct buffer body;    /* http_read_whole */
-    struct buffer added;   /* http_add_header */
-    struct buffer out;     /* the answer being composed */
+    struct work *next;   /* in the pool */
+    struct buffer body;  /* http_read_whole */
+    struct buffer added; /* http_add_header */
+    struct buffer out;   /* the answer being composed */
     struct field fields[HTTP_HEADERS_MAX];
     char input[INPUT_BYTES];
 };
@@ -67,9 +68,9 @@ struct input {
     uint32_t method_len;
     uint32_t target_at, target_len;
     uint32_t field_count;
-    bool started;          /* the first byte of the request line is there */
-    bool empty_line;       /* the one CRLF before it that RFC 9112 2.2 lets pass was seen */
-    bool in_value;         /* the last thing of a field that llhttp told was (a part of) its value */
+    bool started;    /* the first byte of the request line is there */
+    bool empty_line; /* the one CRLF before it that RFC 9112 2.2 lets pass was seen */
+    bool in_value;   /* the last thing of a field that llhttp told was (a part of) its value */
     bool target_complete, version_complete, head_complete;
     uint8_t hosts, expects;
     bool keep_alive, expect_continue;
@@ -86,7 +87,8 @@ struct input {
 };
 
 void input_init(struct input *in);
-/* Where the next read goes: `*at`, the room there. 0: full, something must be consumed first. Needs in->work. */
+/* Where the next read goes: `*at`, the room there. 0: full, something must be consumed first. Needs in->work.
+ * What input_body lent is no longer valid after it. */
 size_t input_room(struct input *in, char **at);
 void input_added(struct input *in, size_t count);
 static inline size_t input_unparsed(const struct input *in)
@@ -96,7 +98,7 @@ static inline size_t input_unparsed(const struct input *in)
 
 /* Parses on. PARSED_DONE: the head is complete and judged good; its body, if any, has not been looked at. */
 MUST_CHECK enum parsed input_head(struct input *in);
-/* Decodes what is there; `piece` is lent until the next call (it may be non-empty with each result but PARSED_REFUSED). */
+/* Decodes what is there; `piece` is lent until input_room is asked (it may be non-empty with each result but PARSED_REFUSED). */
 MUST_CHECK enum parsed input_body(struct input *in, struct slice *piece);
 /* Body bytes of a Content-Length that were read past the input, straight to where they belong. */
 void input_body_bypassed(struct input *in, size_t count);

@@ -102,8 +102,9 @@ static int on_version_complete(llhttp_t *parser)
     struct input *in = input_of(parser);
     in->version_complete = true;
     if (parser->http_major != 1 || parser->http_minor > 1)
-        return input_refuse(in, HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here") ? 0
-                                                                                                       : HPE_USER;
+        return input_refuse(in, HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+                   ? 0
+                   : HPE_USER;
     return 0;
 }
 
@@ -259,6 +260,8 @@ size_t input_room(struct input *in, char **at)
 {
     if (in->pos == in->len && !in->started)
         in->pos = in->len = 0;
+    else if (in->pos == in->len && in->head_complete)
+        in->pos = in->len = in->head_end; /* a piece of the body was only lent: its room is free again */
     *at = in->work->input + in->len;
     return INPUT_BYTES - in->len;
 }
@@ -288,12 +291,14 @@ static enum parsed skip_empty_line(struct input *in)
     return skip_empty_line(in);
 }
 
-/* An HTTP/0.9 line is seen at its end already; llhttp would wait for one byte more. */
-static bool line_without_version(const struct input *in)
+/* "GET /x" and the line's end, the HTTP/0.9 of 1991: llhttp would wait for one byte more, or complain of that one. */
+static bool line_without_version(const struct input *in, size_t seen)
 {
+    const char *line = in->work->input;
     uint32_t end = in->target_at + in->target_len;
-    return !in->target_complete && in->target_len > 0 && end < in->pos && in->work->input[end] == '\r' &&
-           end + 1 < in->pos;
+    if (in->target_complete || in->target_len == 0 || line[in->target_at] != '/' || end >= seen)
+        return false; /* in other forms it may be the line's end that llhttp complains of */
+    return line[end] == '\n' || (line[end] == '\r' && end + 1 < seen && line[end + 1] == '\n');
 }
 
 enum parsed input_head(struct input *in)
@@ -318,15 +323,15 @@ enum parsed input_head(struct input *in)
         llhttp_resume(&in->parser);
         return input_judge(in) ? PARSED_DONE : PARSED_REFUSED;
     }
+    if (line_without_version(in, in->pos + count)) {
+        input_refuse(in, HTTP_VERSION_NOT_SUPPORTED, "the request line has no version");
+        return PARSED_REFUSED;
+    }
     if (code != HPE_OK) {
         input_refuse_llhttp(in, code);
         return PARSED_REFUSED;
     }
     in->pos += (uint32_t)count;
-    if (line_without_version(in)) {
-        input_refuse(in, HTTP_VERSION_NOT_SUPPORTED, "the request line has no version");
-        return PARSED_REFUSED;
-    }
     if (count == room) {
         input_refuse(in, HTTP_HEAD_TOO_LARGE, "the head is too large");
         return PARSED_REFUSED;
@@ -377,10 +382,8 @@ enum parsed input_body(struct input *in, struct slice *piece)
         return PARSED_REFUSED;
     if (in->body_complete)
         return PARSED_DONE;
-    if (in->pos == in->len) {
-        in->pos = in->len = in->head_end; /* the piece before was only lent: its room is free again */
+    if (in->pos == in->len)
         return PARSED_MORE;
-    }
     return in->framing == FRAMING_LENGTH ? body_counted(in, piece) : body_chunked(in, piece);
 }
 

@@ -23,15 +23,7 @@ enum connection_state {
     CONNECTION_CLOSED,   /* uv_close was called; memory goes in its callback, or once the exchange is not held */
 };
 
-enum wait {
-    WAIT_NONE,
-    WAIT_IDLE,
-    WAIT_HEAD,
-    WAIT_BODY,
-    WAIT_WRITE,
-    WAIT_LINGER,
-    WAIT_COUNT
-};
+enum wait { WAIT_NONE, WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LINGER, WAIT_COUNT };
 
 enum answer { ANSWER_NONE, ANSWER_STARTED, ANSWER_DONE };
 enum reading { READING_NOT, READING_WHOLE, READING_PIECES, READING_DONE };
@@ -43,7 +35,7 @@ struct http_exchange {
     enum reading reading;
     bool piece_wanted;
     bool continue_sent;
-    bool body_dropped;  /* the answer has no body (HEAD, 204, 304): what is written is counted, not sent */
+    bool body_dropped; /* the answer has no body (HEAD, 204, 304): what is written is counted, not sent */
     bool chunked;
     bool keep;          /* the connection may go on after this exchange */
     bool write_blocked; /* http_write returned false, `ready` is due */
@@ -62,16 +54,16 @@ struct http_exchange {
 };
 
 struct connection {
-    uv_tcp_t tcp; /* tcp.data is this connection */
-    struct http_server *server; /* NULL: the server is freed, only a holder of the exchange keeps us */
+    uv_tcp_t tcp;                   /* tcp.data is this connection */
+    struct http_server *server;     /* NULL: the server is freed, only a holder of the exchange keeps us */
     struct http_listener *listener; /* NULL once the socket is closed */
     struct connection *prev, *next; /* server->connections, or ->orphans */
     struct connection *wait_prev, *wait_next, *later_prev, *later_next;
     enum connection_state state;
     enum wait wait;
     bool advancing, in_later, reading, bypassing, eof, progress, writing, closed, reset;
-    uint64_t deadline;        /* uv_now */
-    size_t write_left_seen;   /* at the last look: less now means that the client takes something */
+    uint64_t deadline;      /* uv_now */
+    size_t write_left_seen; /* at the last look: less now means that the client takes something */
     struct input input;
     struct http_exchange exchange;
     struct buffer flying, waiting;
@@ -86,7 +78,7 @@ struct http_listener {
     struct http_listener *prev, *next;
     void *tag;
     size_t connections;
-    bool paused;  /* a connection waits inside libuv for uv_accept: libuv polls the socket no more until then */
+    bool paused; /* a connection waits inside libuv for uv_accept: libuv polls the socket no more until then */
     bool closing, closed;
 };
 
@@ -122,9 +114,10 @@ struct http_server {
 struct work *server_take_work(struct http_server *server);
 void server_give_work(struct http_server *server, struct work *work); /* server NULL: frees it */
 void server_wait(struct connection *c, enum wait wait, bool restart);
-void server_connection_closed(struct http_server *server, struct http_listener *listener); /* from the close callback: counts, pauses, drains */
-const char *server_date(struct http_server *server); /* DATE_BYTES - 1 characters, this second's */
-void server_check(struct http_server *server);       /* is a drain or a close complete? */
+void server_connection_closed(struct http_server *server,
+                              struct http_listener *listener); /* from the close callback: counts, pauses, drains */
+const char *server_date(struct http_server *server);           /* DATE_BYTES - 1 characters, this second's */
+void server_check(struct http_server *server);                 /* is a drain or a close complete? */
 
 /* ---- http_connection.c ---- */
 void connection_accept(struct http_listener *listener);

@@ -45,8 +45,8 @@ void input_refuse_llhttp(struct input *in, llhttp_errno_t code)
     case HPE_INVALID_METHOD: {
         /* RFC 9110 9.1: 501 for a method that is not known; TLS and other noise is no method at all. */
         const char *at = llhttp_get_error_pos(&in->parser);
-        bool known_shape = at && (is_token_char((unsigned char)*at) ||
-                                  (*at == ' ' && at > in->work->input + in->head_at));
+        bool known_shape =
+            at && (is_token_char((unsigned char)*at) || (*at == ' ' && at > in->work->input + in->head_at));
         input_refuse(in, known_shape ? HTTP_NOT_IMPLEMENTED : HTTP_BAD_REQUEST,
                      known_shape ? "the method is not supported" : "this is not HTTP");
         break;
@@ -190,7 +190,8 @@ static bool judge_absolute_form(struct input *in)
     if (in->hosts && !slice_equal_nocase(without_default_port(authority), without_default_port(in->host)))
         return input_refuse(in, HTTP_BAD_REQUEST, "the request target and Host name different hosts");
     if (end == target.len || target.at[end] == '?')
-        in->work->input[in->target_at + --end] = '/'; /* an empty path is "/"; the authority's last byte gives the room */
+        in->work->input[in->target_at + --end] =
+            '/'; /* an empty path is "/"; the authority's last byte gives the room */
     in->target_at += (uint32_t)end;
     in->target_len -= (uint32_t)end;
     return true;

@@ -140,7 +140,8 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
-struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *limits, const struct http_handler *handler)
+struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *limits,
+                                    const struct http_handler *handler)
 {
     struct http_limits l = limits ? *limits : (struct http_limits){ 0 };
     struct http_server *server = memory_new(sizeof *server);
@@ -169,7 +170,7 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *l
 static void server_free(struct http_server *server)
 {
     struct connection *c, *next;
-    DL_FOREACH_SAFE(server->orphans, c, next)
+    DL_FOREACH_SAFE (server->orphans, c, next)
         c->server = NULL; /* freed by whoever holds its exchange */
     while (server->pool) {
         struct work *work = server->pool;
@@ -216,6 +217,8 @@ void server_connection_closed(struct http_server *server, struct http_listener *
 {
     server->connection_count--;
     listener->connections--;
+    if (server->connection_count == 0 && !server->closing)
+        uv_timer_stop(&server->timer); /* a server at rest does not wake up */
     if (listener->paused && !listener->closing) {
         listener->paused = false;
         connection_accept(listener);
@@ -254,7 +257,8 @@ enum outcome http_bind(const char *address, int *fd_out, struct error *err)
 {
     struct sockaddr_storage addr;
     TRY(parse_address(address, &addr, err));
-    AUTO(fd) int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    AUTO(fd)
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return error_set_sys(err, errno, "Look at the limit of open files.", "could not make a socket for \"%s\"",
                              address);
@@ -293,7 +297,8 @@ static void on_listener_closed(uv_handle_t *handle)
     handle_gone(server);
 }
 
-enum outcome http_listen(struct http_server *server, int *fd, void *tag, struct http_listener **out, struct error *err)
+enum outcome http_listen(struct http_server *server, int *fd, void *tag, struct http_listener **out,
+                         struct error *err)
 {
     const char *hint = "Pass a bound TCP socket that nobody else serves.";
     assert(!server->closing && !server->draining);
@@ -334,7 +339,7 @@ void http_listener_close(struct http_listener *listener)
     listener->tag = NULL;
     uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
     struct connection *c, *next;
-    DL_FOREACH_SAFE(listener->server->connections, c, next)
+    DL_FOREACH_SAFE (listener->server->connections, c, next)
         if (c->listener == listener && c->state == CONNECTION_HEAD && !c->input.started)
             connection_close(c, false);
 }
@@ -356,7 +361,7 @@ void http_listener_address(const struct http_listener *listener, char out[128])
 static void close_listeners(struct http_server *server)
 {
     struct http_listener *listener, *next;
-    DL_FOREACH_SAFE(server->listeners, listener, next)
+    DL_FOREACH_SAFE (server->listeners, listener, next)
         http_listener_close(listener);
 }
 
@@ -368,10 +373,11 @@ void http_server_drain(struct http_server *server, void (*done)(void *arg), void
     server->drained_arg = arg;
     close_listeners(server);
     struct connection *c, *next;
-    DL_FOREACH_SAFE(server->connections, c, next)
+    DL_FOREACH_SAFE (server->connections, c, next)
         if (c->state == CONNECTION_HEAD && !c->input.started)
             connection_close(c, false);
-    uv_idle_start(&server->later, on_later); /* there may be no connection at all; `done` is called later in any case */
+    uv_idle_start(&server->later,
+                  on_later); /* there may be no connection at all; `done` is called later in any case */
 }
 
 void http_server_close(struct http_server *server, void (*done)(void *arg), void *arg)
@@ -382,7 +388,7 @@ void http_server_close(struct http_server *server, void (*done)(void *arg), void
     server->done_arg = arg;
     close_listeners(server);
     struct connection *c, *next;
-    DL_FOREACH_SAFE(server->connections, c, next)
+    DL_FOREACH_SAFE (server->connections, c, next)
         connection_close(c, c->state != CONNECTION_HEAD);
     uv_close((uv_handle_t *)&server->timer, on_own_handle_closed);
     uv_close((uv_handle_t *)&server->later, on_own_handle_closed);

@@ -6,14 +6,22 @@
 
 #include "base/memory.h"
 
-#define HOST "Host: a\r\n"
-#define GET(path) "GET " path " HTTP/1.1\r\n" HOST "\r\n"
+#define HOST                "Host: a\r\n"
+#define GET(path)           "GET " path " HTTP/1.1\r\n" HOST "\r\n"
 #define GET_AND_CLOSE(path) "GET " path " HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"
 
 enum { MEGABYTE = 1 << 20, LARGE_BODY_BYTES = 250 * MEGABYTE, LARGE_RESIDENT_BYTES_MAX = 32 * MEGABYTE };
 
+/* 0 where memory checkers keep what was freed: there only the counters speak. */
 static size_t resident_bytes(void)
 {
+#if defined(__SANITIZE_ADDRESS__)
+    return 0;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return 0;
+#endif
+#endif
     size_t pages = 0, ignored;
     FILE *file = fopen("/proc/self/statm", "re");
     assert_non_null(file);
@@ -25,7 +33,8 @@ static size_t resident_bytes(void)
 static void expect_talk(struct world *world, const char *stream, const char *expected)
 {
     for (int bytewise = 0; bytewise < 2; bytewise++) {
-        AUTO(text) char *answers = talk(world, slice_of(stream), bytewise);
+        AUTO(text)
+        char *answers = talk(world, slice_of(stream), bytewise);
         assert_string_equal(answers, expected);
     }
 }
@@ -60,7 +69,9 @@ static void a_client_of_HTTP_1_0_is_closed_unless_it_asks_to_stay(void **state)
 {
     expect_talk(*state, "GET /measured HTTP/1.0\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\nX-Kind: pieces\r\n\r\nonethree");
-    expect_talk(*state, "GET /measured HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    expect_talk(*state,
+                "GET /measured HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /pieces HTTP/1.0\r\nConnection: "
+                "keep-alive\r\n\r\n",
                 "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: keep-alive\r\nX-Kind: pieces\r\n\r\nonethree"
                 "HTTP/1.1 200 OK\r\nConnection: close\r\nX-Kind: pieces\r\n\r\nonethree");
 }
@@ -139,8 +150,10 @@ static void a_client_that_pipelines_without_end_is_read_only_so_far(void **state
     world_run_until(world, world->held_count == 1);
     /* The socket's buffers are full when nothing can be sent although the loop turned again and again. */
     for (int full = 0; full < 20;) {
-        full = client_try_send(client, slice_sub(slice_of(request), sent % (sizeof request - 1), sizeof request), &count)
-                   ? 0 : full + 1;
+        full = client_try_send(client, slice_sub(slice_of(request), sent % (sizeof request - 1), sizeof request),
+                               &count)
+                   ? 0
+                   : full + 1;
         sent += count;
         world_turn(world);
     }
@@ -157,7 +170,8 @@ static void a_client_that_pipelines_without_end_is_read_only_so_far(void **state
 static void a_body_that_is_too_large_is_told_and_the_connection_ends_behind_the_answer(void **state)
 {
     struct world *world = *state;
-    expect_talk(world, "POST /echo-tiny HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nfour" GET_AND_CLOSE("/measured"),
+    expect_talk(world,
+                "POST /echo-tiny HTTP/1.1\r\n" HOST "Content-Length: 4\r\n\r\nfour" GET_AND_CLOSE("/measured"),
                 "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfour"
                 "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\nX-Kind: pieces\r\n\r\nonethree");
     expect_talk(world, "POST /echo-tiny HTTP/1.1\r\n" HOST "Content-Length: 500\r\n\r\nfive!",
@@ -169,14 +183,19 @@ static void a_body_that_is_too_large_is_told_and_the_connection_ends_behind_the_
 
 static void a_body_that_nobody_reads_is_not_taken_for_the_next_request(void **state)
 {
-    expect_talk(*state, "POST /measured HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n" GET("/smuggled"),
-                "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\nX-Kind: pieces\r\n\r\nonethree");
+    expect_talk(*state, "POST /status?403 HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n" GET("/smuggled"),
+                "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody");
+    expect_talk(
+        *state, "POST /measured HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\n" GET("/smuggled"),
+        "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nX-Kind: pieces\r\n\r\nonethree"); /* it could have read on */
     assert_null(strstr(buffer_text(&((struct world *)*state)->seen), "smuggled"));
     /* One that is there already is dropped, and the connection goes on. */
-    AUTO(text) char *answers = talk(*state, SLICE("POST /measured HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
-                                                  "POST /measured HTTP/1.1\r\n" HOST
-                                                  "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET_AND_CLOSE("/last")),
-                                    false);
+    AUTO(text)
+    char *answers = talk(*state,
+                         SLICE("POST /measured HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
+                               "POST /measured HTTP/1.1\r\n" HOST
+                               "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" GET_AND_CLOSE("/last")),
+                         false);
     assert_non_null(strstr(answers, "[GET|/last|"));
 }
 
@@ -184,7 +203,8 @@ static void continue_is_sent_when_the_handler_starts_to_read(void **state)
 {
     struct world *world = *state;
     struct client *client = client_new(world);
-    client_send(client, SLICE("POST /count HTTP/1.1\r\n" HOST "Content-Length: 3\r\nExpect: 100-Continue\r\n\r\n"), true);
+    client_send(client, SLICE("POST /count HTTP/1.1\r\n" HOST "Content-Length: 3\r\nExpect: 100-Continue\r\n\r\n"),
+                true);
     client_wait_for(client, "HTTP/1.1 100 Continue\r\n\r\n");
     assert_int_equal(client->got.len, strlen("HTTP/1.1 100 Continue\r\n\r\n"));
     client_send(client, SLICE("abc"), true);
@@ -254,6 +274,8 @@ static void nothing_more_is_read_while_the_handler_has_not_asked(void **state)
         assert_int_equal(world->pieces, pieces + 1);
     }
     client_free(client);
+    world->pause_reading = false; /* its end is behind what it sent: it is seen when that is taken */
+    http_read_more(world->held[0]);
     world_run_until(world, world->gone == 1);
 }
 
@@ -263,7 +285,8 @@ static void a_large_body_is_read_whole_and_is_what_was_sent(void **state)
     enum { SIZE = 3 * MEGABYTE + 17 };
     for (int chunked = 0; chunked < 2; chunked++) {
         struct client *client = client_new(world);
-        AUTO(buffer) struct buffer sent = BUFFER_EMPTY;
+        AUTO(buffer)
+        struct buffer sent = BUFFER_EMPTY;
         char head[200], chunk[32];
         for (size_t i = 0; sent.len < SIZE; i++)
             buffer_append_byte(&sent, (char)(i * 7 + i / 251));
@@ -341,7 +364,8 @@ static void a_large_answer_is_taken_without_a_copy_and_arrives(void **state)
     enum { SIZE = 8 * MEGABYTE };
     for (size_t i = 0; body.len < SIZE; i++)
         buffer_append_byte(&body, (char)(i % 253));
-    AUTO(buffer) struct buffer copy = BUFFER_EMPTY;
+    AUTO(buffer)
+    struct buffer copy = BUFFER_EMPTY;
     buffer_append_slice(&copy, buffer_slice(&body));
     client_send(client, SLICE(GET("/hold")), false);
     world_run_until(world, world->held_count == 1);
@@ -391,7 +415,8 @@ static void a_handler_is_told_when_its_client_breaks_the_rules(void **state)
 {
     struct world *world = *state;
     struct client *client = client_new(world);
-    client_send(client, SLICE("POST /count HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nz"), false);
+    client_send(client, SLICE("POST /count HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\nz"),
+                false);
     client_wait_for_end(client);
     assert_int_equal(world->gone, 1);
     assert_int_equal(client_times(client, "HTTP/1.1 400 Bad Request"), 1);

@@ -3,8 +3,8 @@
 
 #include "base/memory.h"
 
-#define HOST "Host: a\r\n"
-#define LAST "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+#define HOST      "Host: a\r\n"
+#define LAST      "GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 #define LAST_SEEN "[GET|/last|/last||Host=a|Connection=close|none -1]"
 
 struct row {
@@ -29,10 +29,12 @@ static void each_is_accepted(struct world *world, const struct row *rows, size_t
 {
     for (size_t i = 0; i < count; i++) {
         for (int bytewise = 0; bytewise < 2; bytewise++) {
-            AUTO(buffer) struct buffer stream = BUFFER_EMPTY;
+            AUTO(buffer)
+            struct buffer stream = BUFFER_EMPTY;
             buffer_append_text(&stream, rows[i].stream);
             buffer_append_text(&stream, LAST);
-            AUTO(text) char *answers = talk(world, buffer_slice(&stream), bytewise);
+            AUTO(text)
+            char *answers = talk(world, buffer_slice(&stream), bytewise);
             if (!strstr(answers, rows[i].expected) || !strstr(answers, LAST_SEEN))
                 fail_msg("row %zu (%s): \"%s\" is not answered with \"%s\" and the last one, but: %s", i,
                          bytewise ? "bytewise" : "whole", rows[i].stream, rows[i].expected, answers);
@@ -44,13 +46,16 @@ static void each_is_refused(struct world *world, const struct row *rows, size_t 
 {
     for (size_t i = 0; i < count; i++) {
         for (int bytewise = 0; bytewise < 2; bytewise++) {
-            AUTO(text) char *owned = NULL;
-            AUTO(buffer) struct buffer status = BUFFER_EMPTY;
+            AUTO(text)
+            char *owned = NULL;
+            AUTO(buffer)
+            struct buffer status = BUFFER_EMPTY;
             size_t requests = world->requests;
-            AUTO(text) char *answers = talk(world, stream_of(rows[i].stream, &owned), bytewise);
+            AUTO(text)
+            char *answers = talk(world, stream_of(rows[i].stream, &owned), bytewise);
             buffer_appendf(&status, "HTTP/1.1 %s", rows[i].expected);
-            if (strncmp(answers, buffer_text(&status), status.len) != 0 || !strstr(answers, "Connection: close\r\n") ||
-                strstr(answers + 1, "HTTP/1.1 "))
+            if (strncmp(answers, buffer_text(&status), status.len) != 0 ||
+                !strstr(answers, "Connection: close\r\n") || strstr(answers + 1, "\nHTTP/1.1 "))
                 fail_msg("row %zu (%s): \"%s\" is not refused with %s, but: %s", i, bytewise ? "bytewise" : "whole",
                          rows[i].stream, rows[i].expected, answers);
             if (world->requests != requests)
@@ -81,11 +86,14 @@ static void well_formed_requests_reach_the_handler(void **state)
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", "none 0]" },
         { "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello", "\r\n\r\nhelloHTTP/1.1 200" },
         { "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 005\r\n\r\nhello", "\r\n\r\nhelloHTTP/1.1 200" },
-        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n2\r\nhe\r\n03;a=b;c=\"d e\"\r\nllo\r\n0\r\n\r\n",
+        { "POST /echo HTTP/1.1\r\n" HOST
+          "Transfer-Encoding: Chunked\r\n\r\n2\r\nhe\r\n03;a=b;c=\"d e\"\r\nllo\r\n0\r\n\r\n",
           "\r\n\r\nhelloHTTP/1.1 200" },
-        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nHost: b\r\nX: y\r\n\r\n",
+        { "POST /echo HTTP/1.1\r\n" HOST
+          "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nHost: b\r\nX: y\r\n\r\n",
           "\r\n\r\nhelloHTTP/1.1 200" },
-        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Length: 0\r\n\r\n" },
+        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+          "Content-Length: 0\r\n\r\n" },
         /* A body that the handler does not read, all there: dropped, not taken for the next request. */
         { "POST / HTTP/1.1\r\n" HOST "Expect: 100-continue\r\n\r\n", "HTTP/1.1 200 OK" },
     };
@@ -238,8 +246,9 @@ static void malformed_chunks_are_refused_and_the_handler_is_told(void **state)
     for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++) {
         for (int bytewise = 0; bytewise < 2; bytewise++) {
             world->body_error = ERROR_NONE;
-            AUTO(text) char *answers = talk(world, slice_of(streams[i]), bytewise);
-            if (strncmp(answers, "HTTP/1.1 400", 12) != 0 || strstr(answers + 1, "HTTP/1.1") ||
+            AUTO(text)
+            char *answers = talk(world, slice_of(streams[i]), bytewise);
+            if (strncmp(answers, "HTTP/1.1 400", 12) != 0 || strstr(answers + 1, "\nHTTP/1.1") ||
                 world->body_error != ERROR_UNAVAILABLE)
                 fail_msg("row %zu (%d): \"%s\" is answered: %s", i, bytewise, streams[i], answers);
         }
@@ -254,7 +263,8 @@ static void append_repeated(struct buffer *out, const char *text, size_t times)
 
 static void expect_begins(struct world *world, struct buffer *stream, const char *expected)
 {
-    AUTO(text) char *answers = talk(world, buffer_slice(stream), false);
+    AUTO(text)
+    char *answers = talk(world, buffer_slice(stream), false);
     if (strncmp(answers, expected, strlen(expected)) != 0)
         fail_msg("expected %s, got: %.200s", expected, answers);
     buffer_reset(stream);
@@ -263,7 +273,8 @@ static void expect_begins(struct world *world, struct buffer *stream, const char
 static void heads_are_bounded_in_each_dimension_and_pass_up_to_the_bound(void **state)
 {
     struct world *world = *state;
-    AUTO(buffer) struct buffer s = BUFFER_EMPTY;
+    AUTO(buffer)
+    struct buffer s = BUFFER_EMPTY;
 
     for (int over = 0; over < 2; over++) { /* the target */
         buffer_append_text(&s, "GET /");
@@ -292,26 +303,31 @@ static void heads_are_bounded_in_each_dimension_and_pass_up_to_the_bound(void **
 static void what_a_chunked_body_costs_beside_its_bytes_is_bounded(void **state)
 {
     struct world *world = *state;
-    AUTO(buffer) struct buffer s = BUFFER_EMPTY;
+    AUTO(buffer)
+    struct buffer s = BUFFER_EMPTY;
     for (int over = 0; over < 2; over++) {
-        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1;a=");
+        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST
+                               "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1;a=");
         append_repeated(&s, "x", HTTP_CHUNK_EXTENSION_BYTES_MAX - 1 + (size_t)over);
         buffer_append_text(&s, "\r\nx\r\n0\r\n\r\n");
         expect_begins(world, &s, over ? "HTTP/1.1 400" : "HTTP/1.1 200");
     }
     for (int over = 0; over < 2; over++) {
-        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX:");
+        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST
+                               "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX:");
         append_repeated(&s, "x", over ? HTTP_TRAILER_BYTES_MAX : HTTP_TRAILER_BYTES_MAX / 2);
         buffer_append_text(&s, "\r\n\r\n");
         expect_begins(world, &s, over ? "HTTP/1.1 400" : "HTTP/1.1 200");
     }
     for (int over = 0; over < 2; over++) {
-        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+        buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST
+                               "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
         append_repeated(&s, "0", over ? 2 * HTTP_CHUNK_OVERHEAD_BYTES_MAX : 100);
         buffer_append_text(&s, "1\r\nx\r\n0\r\n\r\n");
         expect_begins(world, &s, over ? "HTTP/1.1 400" : "HTTP/1.1 200");
     }
-    buffer_append_text(&s, "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
+    buffer_append_text(&s,
+                       "POST /echo HTTP/1.1\r\n" HOST "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n");
     append_repeated(&s, "1\r\nx\r\n", 20000); /* small chunks are no crime */
     buffer_append_text(&s, "0\r\n\r\n");
     expect_begins(world, &s, "HTTP/1.1 200");
@@ -320,7 +336,8 @@ static void what_a_chunked_body_costs_beside_its_bytes_is_bounded(void **state)
 
 static void a_refused_HEAD_has_no_body(void **state)
 {
-    AUTO(text) char *answers = talk(*state, SLICE("HEAD / HTTP/1.1\r\n\r\n"), false);
+    AUTO(text)
+    char *answers = talk(*state, SLICE("HEAD / HTTP/1.1\r\n\r\n"), false);
     assert_non_null(strstr(answers, "HTTP/1.1 400 Bad Request\r\n"));
     assert_string_equal(strstr(answers, "\r\n\r\n"), "\r\n\r\n");
 }
@@ -350,10 +367,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(malformed_request_lines_are_refused, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(malformed_fields_are_refused, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(ambiguous_framing_is_refused, world_setup, world_teardown),
-        cmocka_unit_test_setup_teardown(malformed_chunks_are_refused_and_the_handler_is_told, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(malformed_chunks_are_refused_and_the_handler_is_told, world_setup,
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(heads_are_bounded_in_each_dimension_and_pass_up_to_the_bound, world_setup,
                                         world_teardown),
-        cmocka_unit_test_setup_teardown(what_a_chunked_body_costs_beside_its_bytes_is_bounded, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(what_a_chunked_body_costs_beside_its_bytes_is_bounded, world_setup,
+                                        world_teardown),
         cmocka_unit_test_setup_teardown(a_refused_HEAD_has_no_body, world_setup, world_teardown),
         cmocka_unit_test(names_and_values_of_strangers_can_be_checked),
     };

@@ -78,7 +78,8 @@ static void write_on(struct http_exchange *x, void *arg)
 
 static void describe(struct http_exchange *x)
 {
-    AUTO(buffer) struct buffer text = BUFFER_EMPTY;
+    AUTO(buffer)
+    struct buffer text = BUFFER_EMPTY;
     buffer_appendf(&text, "[%.*s|%.*s|%.*s|%.*s", SLICE_PRINT(http_method(x)), SLICE_PRINT(http_target(x)),
                    SLICE_PRINT(http_path(x)), SLICE_PRINT(http_query(x)));
     for (size_t i = 0; i < http_header_count(x); i++) {
@@ -285,8 +286,7 @@ void client_send(struct client *client, struct slice bytes, bool bytewise)
 
 static bool got_text(struct client *client, const char *text)
 {
-    return client->got.len >= strlen(text) &&
-           memmem(client->got.at, client->got.len, text, strlen(text)) != NULL;
+    return client->got.len >= strlen(text) && memmem(client->got.at, client->got.len, text, strlen(text)) != NULL;
 }
 
 void client_wait_for(struct client *client, const char *text)
@@ -314,7 +314,8 @@ char *talk(struct world *world, struct slice stream, bool bytewise)
     struct client *client = client_new(world);
     client_send(client, stream, bytewise);
     client_wait_for_end(client);
-    AUTO(buffer) struct buffer text = BUFFER_EMPTY;
+    AUTO(buffer)
+    struct buffer text = BUFFER_EMPTY;
     struct slice rest = buffer_slice(&client->got);
     while (rest.len > 0) {
         struct slice line = slice_split(&rest, '\n');

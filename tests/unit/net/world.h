@@ -38,16 +38,16 @@ struct world {
     enum error_kind body_error;
 };
 
-int world_setup(void **state);    /* with the default limits */
+int world_setup(void **state); /* with the default limits */
 int world_teardown(void **state);
 struct world *world_new(struct http_limits limits);
 void world_free(struct world *world);
 
 /* Turns the loop until `condition`, an expression over what the loop changes. */
-#define world_run_until(world, condition)                                                                              \
-    do {                                                                                                               \
-        while (!(condition))                                                                                           \
-            uv_run(&(world)->loop, UV_RUN_ONCE);                                                                       \
+#define world_run_until(world, condition)                                                                          \
+    do {                                                                                                           \
+        while (!(condition))                                                                                       \
+            uv_run(&(world)->loop, UV_RUN_ONCE);                                                                   \
     } while (0)
 void world_turn(struct world *world); /* handles all that is there now, waits for nothing */
 
@@ -56,15 +56,15 @@ struct client {
     int fd;
     uv_poll_t poll; /* wakes the loop when the server has sent something */
     struct buffer got;
-    bool ended;     /* the server shut its side down */
-    bool cut;       /* or reset the connection */
+    bool ended; /* the server shut its side down */
+    bool cut;   /* or reset the connection */
 };
 
 struct client *client_new(struct world *world);
 void client_free(struct client *client); /* closes */
 void client_send(struct client *client, struct slice bytes, bool bytewise);
 bool client_try_send(struct client *client, struct slice bytes, size_t *sent); /* false: the socket is full */
-void client_receive(struct client *client); /* what is there now, into `got` */
+void client_receive(struct client *client);                                    /* what is there now, into `got` */
 void client_wait_for(struct client *client, const char *text);
 void client_wait_for_end(struct client *client);
 size_t client_times(struct client *client, const char *text); /* how often `text` is in what it got */
