@@ -193,7 +193,7 @@ def fill(directory, leave=0):
 def test_a_full_disk_gives_clear_errors_and_the_server_goes_on(small_disk):
     server = Hearth(data=small_disk / "data", stop_must_be_clean=True)
     try:
-        kept = server.deploy({"index.js": "exports.handler = async () => 'kept';"}, env={"A": "b"})
+        kept = server.deploy({"index.js": "exports.handler = async () => 'kept';"}, env={"AB": "b"})
         assert kept({}).ok() == "kept"
         client = server.lambda_client
         ballast = fill(small_disk, leave=1 << 20)

@@ -436,7 +436,7 @@ class Hearth:
     def environment(self):
         """A clean environment for server and clients: nothing of the person's own AWS or Hearth settings."""
         env = {k: v for k, v in os.environ.items()
-               if not k.startswith(("AWS_", "HEARTH_", "BOTO_", "NODE_", "PYTHON", "XDG_")) or k == "HEARTH_RUNTIMES"}
+               if not k.startswith(("AWS_", "HEARTH_", "BOTO_", "NODE_", "PYTHON", "XDG_")) or k in ("HEARTH_RUNTIMES", "HEARTH_SHARE")}
         env.update(HOME=str(self.home), LC_ALL="C.UTF-8", TZ="UTC", PYTHONDONTWRITEBYTECODE="1")
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")

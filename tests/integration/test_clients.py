@@ -95,8 +95,8 @@ def test_the_aws_command_creates_invokes_updates_and_deletes(hearth, tmp_path):
     name = f"c-{uuid.uuid4().hex[:8]}"
     (tmp_path / "f.zip").write_bytes(make_zip(ECHO))
     created = aws(hearth, "lambda", "create-function", "--function-name", name, "--runtime", "nodejs20.x", "--handler", "index.handler", "--role", ROLE,
-                  "--zip-file", f"fileb://{tmp_path}/f.zip", "--environment", "Variables={A=b}", "--timeout", "5")
-    assert created["FunctionName"] == name and created["State"] in ("Pending", "Active") and created["Environment"] == {"Variables": {"A": "b"}}
+                  "--zip-file", f"fileb://{tmp_path}/f.zip", "--environment", "Variables={AB=b}", "--timeout", "5")
+    assert created["FunctionName"] == name and created["State"] in ("Pending", "Active") and created["Environment"] == {"Variables": {"AB": "b"}}
     aws(hearth, "lambda", "wait", "function-active-v2", "--function-name", name)
     answer = aws(hearth, "lambda", "invoke", "--function-name", name, "--payload", '{"a": "ü"}', "--log-type", "Tail", str(tmp_path / "out.json"))
     assert answer["StatusCode"] == 200 and answer["ExecutedVersion"] == "$LATEST"

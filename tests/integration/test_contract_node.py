@@ -619,7 +619,7 @@ def test_the_shortest_way_create_call_update_call_delete(hearth):
     assert function({"who": "me"}).ok() == "one me"
     function.update(make_zip(node("exports.handler = async (e) => 'two ' + e.who;")))
     assert function({"who": "me"}).ok() == "two me"
-    function.configure(Environment={"Variables": {"X": "y"}}, Timeout=4)
+    function.configure(Environment={"Variables": {"XY": "y"}}, Timeout=4)
     assert function({"who": "me"}).ok() == "two me"
     function.delete()
     assert aws_error(function, {}).code == "ResourceNotFoundException"
