@@ -140,7 +140,7 @@ static bool open_tree_at(const char *dir, const char *name, struct cgroup_tree *
         return false;
     AUTO(fd)
     int own = openat(above, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (own < 0)
+    if (own < 0 || faccessat(own, ".", W_OK, AT_EACCESS) < 0)
         return false;
     out->dir = fd_take(&own);
     out->above = fd_take(&above);
@@ -247,10 +247,8 @@ static bool take_version_2(struct cgroup_trees *trees, const char *dir, bool div
         return false;
     /* Our own children get them from <name>, in which there are no processes. */
     enabled &= enable(tree.dir);
-    struct stat st;
-    bool freezes = true; /* cgroup.freeze exists since Linux 5.2 */
-    tree.controllers = enabled | (enabled & CG_CPU ? CG_CPUACCT : 0) | (freezes ? CG_FREEZER : 0);
-    (void)st;
+    /* cgroup.freeze and usage_usec in cpu.stat need no controller. */
+    tree.controllers = enabled | CG_CPUACCT | (faccessat(tree.dir, "cgroup.freeze", F_OK, 0) == 0 ? CG_FREEZER : 0);
     trees->tree[trees->count++] = tree;
     trees->controllers = tree.controllers;
     trees->version = 2;
@@ -320,8 +318,8 @@ void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged)
         find_version_1(trees, &t);
     else
         find_version_2(trees, &t, privileged);
-    if (!privileged && trees->version == 1 && !(trees->controllers & CG_MEMORY))
-        trees->version = 0;
+    if (trees->controllers == 0)
+        cgroup_trees_drop(trees);
     explain(trees, privileged);
     cgroup_clean(trees);
 }

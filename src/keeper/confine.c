@@ -101,14 +101,14 @@ enum outcome confine_drop(uid_t uid, gid_t gid, bool mapped, struct error *err)
 
 /* What the keeper keeps of root, and what for. */
 static const int keeper_capabilities[] = {
-    CAP_SYS_ADMIN,       /* namespaces, mounts, loop devices, seccomp before no_new_privs */
-    CAP_SETUID,          /* the drop to an instance's uid */
-    CAP_SETGID,          /* and gid; leaving all groups */
-    CAP_SETPCAP,         /* emptying the bounding set, securebits */
-    CAP_NET_ADMIN,       /* the loopback interface of a sandbox */
-    CAP_CHOWN,           /* giving an instance its output pipes, so that /dev/stdout can be opened */
-    CAP_DAC_READ_SEARCH, /* DATA/code belongs to the server's uid */
-    CAP_KILL,            /* ending processes of other uids */
+    CAP_SYS_ADMIN,    /* namespaces, mounts, loop devices, seccomp before no_new_privs */
+    CAP_SETUID,       /* the drop to an instance's uid */
+    CAP_SETGID,       /* and gid; leaving all groups */
+    CAP_SETPCAP,      /* emptying the bounding set, securebits */
+    CAP_NET_ADMIN,    /* the loopback interface of a sandbox */
+    CAP_CHOWN,        /* giving an instance its output pipes, so that /dev/stdout can be opened */
+    CAP_DAC_OVERRIDE, /* DATA/code belongs to the server's uid; the top of a cgroup hierarchy is writable for nobody */
+    CAP_KILL,         /* ending processes of other uids */
 };
 
 enum outcome confine_keeper(struct error *err)

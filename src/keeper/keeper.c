@@ -54,6 +54,7 @@ struct slot {
 };
 
 enum { NO_SLOT = KEEPER_INSTANCES_MAX, EVENTS_AT_ONCE = 64, CLEAN_RETRY_MS = 2, CLEAN_SLOW_MS = 250 };
+enum { COMPLAINTS_A_SECOND = 5 };
 enum { CLEAN_COMPLAIN_US = 10 * 1000 * 1000, CLOSE_US_MAX = 15 * 1000 * 1000 };
 enum watched { WATCHED_CONTROL, WATCHED_REPORT, WATCHED_PIDFD };
 
@@ -70,6 +71,9 @@ struct keeper {
     struct wire_event refusal; /* for a START that got no slot */
     bool refusal_waits;
     uint64_t next_watch_us;
+    uint64_t
+        complaint_second; /* at most COMPLAINTS_A_SECOND log lines about what the server sends: its log is not ours to fill */
+    unsigned complaints;
     struct start_request *request;
     struct start_plan *plan;
     char *packet;
@@ -234,6 +238,15 @@ static void slot_clean(struct keeper *k, unsigned number)
 
 /* ---- starting ---- */
 
+static bool may_complain(struct keeper *k)
+{
+    uint64_t second = clock_mono_us() / 1000000;
+    if (second != k->complaint_second)
+        k->complaints = 0;
+    k->complaint_second = second;
+    return k->complaints++ < COMPLAINTS_A_SECOND;
+}
+
 static void refuse(struct keeper *k, uint64_t id, const struct error *err)
 {
     k->refusal = (struct wire_event){ .head = { KEEPER_START_FAILED, WIRE_VERSION, id } };
@@ -280,7 +293,8 @@ static void on_start(struct keeper *k, uint64_t id, size_t len, int *fds, size_t
     struct error err;
     unsigned number;
     if (start_check(k->packet, len, fds, fd_count, k->request, &err) != OK) {
-        log_error("keeper", &err, "refused a message");
+        if (may_complain(k))
+            log_error("keeper", &err, "refused a message");
         refuse(k, id, &err);
         return;
     }
@@ -308,7 +322,8 @@ static void on_start(struct keeper *k, uint64_t id, size_t len, int *fds, size_t
     }
     start_request_done(k->request);
     if (outcome != OK) {
-        log_error("keeper", &err, "could not start an instance");
+        if (may_complain(k))
+            log_error("keeper", &err, "could not start an instance");
         refuse(k, id, &err);
     }
 }
@@ -414,7 +429,7 @@ static void on_control(struct keeper *k)
             k->slots[number].was_killed = true;
             slot_kill(k, number);
         }
-    } else {
+    } else if (may_complain(k)) {
         log_warn("keeper", "dropped a message of %zd bytes that is none", got);
     }
 }

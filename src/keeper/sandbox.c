@@ -132,8 +132,9 @@ static enum outcome become_runtime(const struct sandbox_plan *p, struct error *e
     setsid();
     TRY(confine_limits(&p->limits, err));
     TRY(confine_drop(p->uid, p->gid, p->own_users, err));
-    TRY(filter_load(&p->filters->refuse, err));
+    /* In this order: of two that refuse a call, the one loaded last says with which error. */
     TRY(filter_load(&p->filters->allow, err));
+    TRY(filter_load(&p->filters->refuse, err));
     /* From here the environment counts (LD_PRELOAD, LD_LIBRARY_PATH): only this exec sees it, with every right already gone. */
     execve(p->argv[0], p->argv, p->envp);
     return error_set_sys(err, errno, "Check that the runtime is installed: \"hearth doctor\".",

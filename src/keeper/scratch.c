@@ -21,9 +21,17 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-/* Room for ext4's own needs: inode tables (256 bytes for each 16 KB), bitmaps, extent blocks, and the clusters that the kernel holds
- * back (2 %, at most 16 MB). Measured: 512 MB asked, 512 MB and a little could be written. */
-enum { SCRATCH_EXTRA_PERCENT = 3, SCRATCH_EXTRA_MB = 20, SCRATCH_BLOCK = 4096, LOOP_TRIES_MAX = 64 };
+/* Room for ext4's own needs, so that all that was asked for can be written: inode tables (256 bytes for each 16 KB), the clusters that the
+ * kernel holds back (2 %, at most 16 MB), bitmaps and extent blocks. Measured: 512 MB asked, 513 MB could be written. */
+enum { SCRATCH_INODE_SIZE = 256, SCRATCH_HELD_PERCENT = 2, SCRATCH_HELD_MB_MAX = 16, SCRATCH_SLACK_MB = 4 };
+enum { SCRATCH_BLOCK = 4096, LOOP_TRIES_MAX = 64 };
+
+static uint64_t image_mb(uint32_t mb)
+{
+    uint64_t tables = (uint64_t)mb * SCRATCH_INODE_SIZE / SCRATCH_INODE_BYTES,
+             held = (uint64_t)mb * SCRATCH_HELD_PERCENT / 100 + 1;
+    return mb + tables + (held < SCRATCH_HELD_MB_MAX ? held : SCRATCH_HELD_MB_MAX) + SCRATCH_SLACK_MB + mb / 1024;
+}
 
 static const char hint_disk[] = "Check the disk that holds the data directory.";
 
@@ -94,7 +102,7 @@ static enum outcome make_template(struct scratch *s, uint32_t mb, int *out, stru
 {
     AUTO(fd)
     int fd = nameless(s->dir);
-    uint64_t bytes = ((uint64_t)mb + SCRATCH_EXTRA_MB + (uint64_t)mb * SCRATCH_EXTRA_PERCENT / 100) * 1024 * 1024;
+    uint64_t bytes = image_mb(mb) * 1024 * 1024;
     if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0)
         return error_set_sys(err, errno, hint_disk, "could not make an image of %u MB for /tmp", mb);
     TRY(run_mkfs(fd, mb, err));
