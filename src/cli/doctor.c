@@ -102,11 +102,13 @@ static void examine_sandbox(struct doctor *doctor)
     if (uname(&kernel) == 0)
         examine(doctor, GOOD, "system", NULL, "Linux %s, %s, %s", kernel.release, kernel.machine,
                 geteuid() == 0 ? "root" : "an ordinary user");
+    /* The line is made for the server's start and begins with its subject, which stands before ours already. */
+    const char *line = strncmp(report->line, "sandbox: ", 9) == 0 ? report->line + 9 : report->line;
     if (report->sandbox)
-        examine(doctor, GOOD, "sandbox", NULL, "%s", report->line);
+        examine(doctor, GOOD, "sandbox", NULL, "%s", line);
     else
         examine(doctor, BAD, "sandbox", sandbox_remedy(), "no namespaces can be made%s%s",
-                report->line[0] != '\0' ? ": " : "", report->line);
+                line[0] != '\0' ? ": " : "", line);
     long long apparmor = number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns");
     if (apparmor == 1 && geteuid() == 0)
         examine(doctor, GOOD, "apparmor", NULL,
@@ -216,11 +218,15 @@ static void examine_parts(struct doctor *doctor)
 {
     bool old_sdk = in_runtime_dirs(doctor, "sdk-node18/node_modules"),
          new_sdk = in_runtime_dirs(doctor, "sdk-node20/node_modules");
+    char bootstrap[PATH_MAX] = "";
     if (doctor->machine.share != NULL)
+        (void)snprintf(bootstrap, sizeof(bootstrap), "%s/runtimes/node/bootstrap.js", doctor->machine.share);
+    if (is_there(bootstrap))
         examine(doctor, GOOD, "bootstraps", NULL, "%s/runtimes", doctor->machine.share);
     else
         examine(doctor, BAD, "bootstraps", "Name the checkout or PREFIX/share/hearth with HEARTH_SHARE or --share.",
-                "not found beside this binary");
+                "not found%s%s", doctor->machine.share != NULL ? " in " : " beside this binary",
+                doctor->machine.share != NULL ? doctor->machine.share : "");
     if (old_sdk && new_sdk)
         examine(doctor, GOOD, "AWS SDK", NULL, "for Node.js 18 and for 20 and newer");
     else
