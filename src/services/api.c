@@ -26,6 +26,8 @@ struct api *api_new(uv_loop_t *loop, const struct api_config *config)
     (void)loop; /* no timers or handles of our own: net and the rooms below have them */
     struct api *api = memory_new(sizeof(*api));
     api->config = *config;
+    if (api->config.bodies_bytes_max == 0)
+        api->config.bodies_bytes_max = API_BODIES_BYTES_MAX;
     api->cache = sigv4_cache_new(SIGV4_CACHE_ENTRIES);
     return api;
 }
@@ -207,7 +209,7 @@ static enum outcome take_piece(struct api_call *c, struct slice piece, struct er
     struct api *api = c->call.api;
     if (piece.len > c->body_max - c->body.len)
         return too_large(c, err);
-    if (piece.len > API_BODIES_BYTES_MAX - api->bodies_bytes || !buffer_try_reserve(&c->body, piece.len))
+    if (piece.len > api->config.bodies_bytes_max - api->bodies_bytes || !buffer_try_reserve(&c->body, piece.len))
         return error_set(err, ERROR_UNAVAILABLE, "Send it again in a while.",
                          "The server is reading too many large requests. Please reduce your request rate.");
     api->bodies_bytes += piece.len;

@@ -336,7 +336,12 @@ void call_fail(struct call *call, const struct error *err)
 {
     enum protocol_family family = api_call_of(call)->family;
     struct form form = find_form(err, family);
-    struct slice message = public_message(err);
+    AUTO(buffer)
+    struct buffer text = BUFFER_EMPTY;
+    buffer_append_slice(&text, public_message(err));
+    if (err->kind == ERROR_UNSUPPORTED && err->hint[0] != '\0')
+        buffer_appendf(&text, " %s", err->hint); /* AWS has no text for this; ours should name the way out */
+    struct slice message = buffer_slice(&text);
     struct buffer body = BUFFER_EMPTY;
     log_failure(call, err);
     switch (family) {

@@ -86,7 +86,8 @@ void xml_append_element(struct buffer *out, const char *name, struct slice text)
 void call_reply_query_xml(struct call *call, struct slice result_xml); /* wraps <{Op}Response xmlns><{Op}Result>...</..><ResponseMetadata> */
 void call_fail(struct call *call, const struct error *err);
 
-/* One table turns kinds into status and code; err->code wins over the kind's default.
+/* One table turns kinds into status and code; err->code wins over the kind's default. What a client is told: err->message, and behind it the
+ * hint of an ERROR_UNSUPPORTED; of ERROR_INTERNAL and ERROR_DISK_FULL only that it was one (they are logged).
  * lambda bodies: {"Type":"User"|"Service","Message":...} (or "message" as the model of that shape has it) with x-amzn-ErrorType; query: <ErrorResponse>. */
 int error_http_status(const struct error *err);
 
@@ -95,6 +96,7 @@ struct api_config {
     struct engine *engine;
     struct keyring *keyring;
     const struct service *const *services; /* NULL-terminated: server/ names them */
+    size_t bodies_bytes_max;               /* 0: API_BODIES_BYTES_MAX */
 };
 struct api *api_new(uv_loop_t *loop, const struct api_config *config);
 void api_free(struct api *api); /* calls that are still with a handler keep what they need until they reply */

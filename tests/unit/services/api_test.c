@@ -250,7 +250,9 @@ static void a_service_that_is_not_here_is_named(void **state)
             "<Error><Code>UnknownOperationException</Code><Message>The service 's3' is not provided");
     who.service = "apigateway";
     answer = ask(*state, &who, "GET", "/", "", SLICE_EMPTY);
-    must_be(&answer, "404", "{\"message\":\"The service 'apigateway' is not provided by this server.\"}");
+    must_be(&answer, "404",
+            "{\"message\":\"The service 'apigateway' is not provided by this server. docs/compatibility.md lists "
+            "what this server has.\"}");
 }
 
 static void a_json_service_is_found_by_its_target(void **state)
@@ -517,6 +519,31 @@ static void a_client_that_leaves_in_its_body_costs_nothing(void **state)
     assert_int_equal(handlers_called, 0);
 }
 
+static void all_bodies_together_have_a_budget(void **state)
+{
+    AUTO(buffer)
+    struct buffer body = filled(200000);
+    struct buffer held = compose(&root, "POST", "/wait", "", buffer_slice(&body));
+    AUTO(fd)
+    int fd = fixture_connect(*state);
+    assert_int_equal(fd_write_all(fd, buffer_slice(&held), NULL), OK);
+    await(&waiting_calls, 1);
+    AUTO(buffer)
+    struct buffer more = filled(BODIES_BYTES_MAX - 200000);
+    const char *target = "/2015-03-31/functions/hello/invocations";
+    struct buffer answer = ask(*state, &root, "POST", target, "", buffer_slice(&more));
+    must_be(&answer, "201", "\"bytes\":209600}"); /* just fits */
+    buffer_append_byte(&more, 'x');
+    answer = ask(*state, &root, "POST", target, "", buffer_slice(&more));
+    must_contain(&answer, "x-amzn-ErrorType: ServiceException");
+    must_be(&answer, "503", "too many large requests");
+    fd_drop(&fd);
+    await(&gone_calls, 1);
+    answer = ask(*state, &root, "POST", target, "", buffer_slice(&more)); /* there is room again */
+    must_be(&answer, "201", "\"bytes\":209601}");
+    buffer_drop(&held);
+}
+
 static void a_server_that_closes_under_a_waiting_call_frees_it(void **state)
 {
     struct buffer request = compose(&root, "POST", "/wait", "", SLICE("{}"));
@@ -558,6 +585,7 @@ int main(void)
         SERVED(an_answer_without_a_body_has_none),
         SERVED(a_handler_may_answer_when_its_client_is_gone),
         SERVED(a_client_that_leaves_in_its_body_costs_nothing),
+        SERVED(all_bodies_together_have_a_budget),
         SERVED(a_server_that_closes_under_a_waiting_call_frees_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

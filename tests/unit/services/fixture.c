@@ -155,9 +155,11 @@ struct fixture *fixture_start(void)
     (void)uv_loop_init(&f->loop);
     f->stop.data = f;
     (void)uv_async_init(&f->loop, &f->stop, stop);
-    const struct api_config config = {
-        .account = "000000000000", .region = "us-east-1", .keyring = f->keyring, .services = services
-    };
+    const struct api_config config = { .account = "000000000000",
+                                       .region = "us-east-1",
+                                       .keyring = f->keyring,
+                                       .services = services,
+                                       .bodies_bytes_max = BODIES_BYTES_MAX };
     f->api = api_new(&f->loop, &config);
     const struct http_handler handler = { api_request, f->api };
     f->server = http_server_new(&f->loop, NULL, &handler);
