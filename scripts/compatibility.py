@@ -36,7 +36,8 @@ def botocore_directories():
     if spec is not None and spec.origin:
         found.add(pathlib.Path(spec.origin).parent)
     for pattern in ("/usr/lib/python3*/dist-packages/botocore", "/usr/local/lib/python3*/*-packages/botocore",
-                    os.path.expanduser("~/.local/lib/python3*/site-packages/botocore")):
+                    os.path.expanduser("~/.local/lib/python3*/site-packages/botocore"),
+                    os.path.expanduser("~/.pyenv/versions/*/lib/python3*/site-packages/botocore")):
         found.update(pathlib.Path(path) for path in glob.glob(pattern))
     return [path for path in found if (path / "data").is_dir()]
 
