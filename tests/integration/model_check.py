@@ -17,6 +17,7 @@ from helpers import REPOSITORY
 
 # Members that answers have and that botocore before 1.34 (Debian 12's) does not know yet.
 NEWER_MEMBERS = {"FunctionConfiguration": {"LoggingConfig"}}
+NEWER_VALUES = {"Runtime": r"nodejs(20|22|24)\.x|python3\.1[0-4]"}
 
 
 def _compatibility():
@@ -59,7 +60,7 @@ def _string(shape, value, path):
     if not isinstance(value, str):
         return [f"{path}: {value!r} is no string"]
     limits, found = shape.metadata, []
-    if limits.get("enum") and value not in limits["enum"]:
+    if limits.get("enum") and value not in limits["enum"] and not re.fullmatch(NEWER_VALUES.get(shape.name, "(?!)"), value):
         found.append(f"{path}: {value!r} is none of {limits['enum']}")
     if limits.get("pattern") and not re.fullmatch(limits["pattern"], value):
         found.append(f"{path}: {value!r} does not match {limits['pattern']}")
