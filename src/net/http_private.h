@@ -61,7 +61,7 @@ struct connection {
     struct connection *wait_prev, *wait_next, *later_prev, *later_next;
     enum connection_state state;
     enum wait wait;
-    bool advancing, in_later, reading, bypassing, eof, progress, writing, closed, reset;
+    bool advancing, in_later, reading, bypassing, eof, progress, writing, closed;
     uint64_t deadline;      /* uv_now */
     size_t write_left_seen; /* at the last look: less now means that the client takes something */
     struct input input;
@@ -81,6 +81,9 @@ struct http_listener {
     bool paused; /* a connection waits inside libuv for uv_accept: libuv polls the socket no more until then */
     bool closing, closed;
 };
+
+/* An idle connection has this and, in the kernel, its socket: no buffer. */
+static_assert(sizeof(struct connection) <= 2048, "idle connections are many");
 
 enum { WORK_POOL_MAX = 32, DATE_BYTES = 30, SCRATCH_BYTES = 64 * 1024 };
 

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/resource.h>
@@ -234,8 +235,6 @@ static void a_listener_that_is_full_leaves_the_others_room(void **state)
     struct error err;
     char address[128];
     int fd = -1, first_port = world->port;
-    assert_int_equal(http_bind("[::1]:0", &fd, &err), OK);
-    close(fd);
     assert_int_equal(http_bind("localhost:0", &fd, &err), OK);
     assert_int_equal(http_listen(world->server, &fd, NULL, &other, &err), OK);
     http_listener_address(other, address);
@@ -254,6 +253,23 @@ static void a_listener_that_is_full_leaves_the_others_room(void **state)
     client_free(full);
     client_free(client);
     world_free(world);
+}
+
+static void an_idle_connection_costs_at_most_8_KB(void **state)
+{
+    struct world *world = *state;
+    enum { COUNT = 300, BYTES_MAX = 8 * 1024 };
+    struct client *clients[COUNT];
+    struct mallinfo2 before = mallinfo2();
+    for (size_t i = 0; i < COUNT; i++) {
+        clients[i] = client_new(world); /* whose own memory is counted too */
+        client_send(clients[i], SLICE("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"), false);
+        client_wait_for(clients[i], "hello");
+    }
+    struct mallinfo2 after = mallinfo2(); /* a memory checker's malloc tells zeros */
+    assert_true(after.uordblks + after.hblkhd < before.uordblks + before.hblkhd + (size_t)COUNT * BYTES_MAX);
+    for (size_t i = 0; i < COUNT; i++)
+        client_free(clients[i]);
 }
 
 static void a_server_out_of_descriptors_goes_on_when_there_are_some_again(void **state)
@@ -427,6 +443,22 @@ static void addresses_that_are_none_are_refused_with_a_hint(void **state)
     }
 }
 
+static void a_listener_on_IPv6_says_its_address_so_that_it_can_be_used_again(void **state)
+{
+    struct world *world = *state;
+    struct http_listener *listener;
+    struct error err;
+    char address[128];
+    int fd = -1;
+    if (http_bind("[::1]:0", &fd, &err) != OK)
+        skip(); /* this machine has no IPv6 */
+    assert_int_equal(http_listen(world->server, &fd, NULL, &listener, &err), OK);
+    http_listener_address(listener, address);
+    assert_true(slice_starts(slice_of(address), SLICE("[::1]:")));
+    assert_int_equal(http_bind(address, &fd, &err), FAILED);
+    assert_int_equal(err.sys, EADDRINUSE);
+}
+
 static void an_address_in_use_is_refused_and_says_so(void **state)
 {
     struct world *world = *state;
@@ -453,12 +485,14 @@ int main(void)
         ROOM(a_server_without_connections_has_no_timer),
         cmocka_unit_test(more_connections_than_allowed_wait_for_their_turn),
         cmocka_unit_test(a_listener_that_is_full_leaves_the_others_room),
+        ROOM(an_idle_connection_costs_at_most_8_KB),
         ROOM(a_server_out_of_descriptors_goes_on_when_there_are_some_again),
         ROOM(a_thousand_connections_leave_no_descriptor),
         ROOM(a_drain_answers_what_runs_closes_what_idles_and_accepts_no_more),
         ROOM(a_drain_without_connections_is_done_later_but_done),
         ROOM(a_close_cuts_everything_and_tells_each_handler_once),
         cmocka_unit_test(addresses_that_are_none_are_refused_with_a_hint),
+        ROOM(a_listener_on_IPv6_says_its_address_so_that_it_can_be_used_again),
         ROOM(an_address_in_use_is_refused_and_says_so),
     };
     return cmocka_run_group_tests_name("net/http_server", tests, NULL, NULL);
