@@ -473,6 +473,37 @@ static void an_answer_that_is_complete_reaches_a_client_that_has_shut_down_its_s
     client_free(client);
 }
 
+static void a_client_may_leave_after_any_byte(void **state)
+{
+    struct world *world = *state;
+    static const char stream[] =
+        "\r\nPOST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
+        "POST /count HTTP/1.1\r\n" HOST
+        "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n"
+        "POST /duplex HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc" GET("/download") GET("/pieces") GET("/x")
+            GET("/hold");
+    for (size_t count = 0; count < sizeof stream; count++) {
+        for (int how = 0; how < 4; how++) { /* closed or reset, with what came still unread by the server or not */
+            struct client *client = client_new(world);
+            world->left_to_write = MEGABYTE;
+            client_send(client, slice_from(stream, count), false);
+            if (how & 1)
+                world_turn(world);
+            if (how & 2)
+                assert_int_equal(
+                    setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)),
+                    0);
+            client_free(client);
+        }
+        world_run_until(world, http_server_connections(world->server) == 0);
+    }
+    assert_true(world->gone > 0);
+    struct client *client = client_new(world);
+    client_send(client, SLICE(GET("/after")), false);
+    client_wait_for(client, "[GET|/after|");
+    client_free(client);
+}
+
 static void requests_know_their_peer_and_their_tag(void **state)
 {
     struct world *world = *state;
@@ -526,6 +557,7 @@ int main(void)
         ROOM(a_handler_is_told_when_its_client_breaks_the_rules),
         ROOM(a_handler_that_did_not_ask_to_be_told_answers_into_nothing),
         ROOM(an_answer_that_is_complete_reaches_a_client_that_has_shut_down_its_side),
+        ROOM(a_client_may_leave_after_any_byte),
         ROOM(requests_know_their_peer_and_their_tag),
     };
     return cmocka_run_group_tests_name("net/http_exchange", tests, NULL, NULL);

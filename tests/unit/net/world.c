@@ -16,7 +16,7 @@ static void on_gone(struct http_exchange *x, void *arg)
 {
     struct world *world = arg;
     world->gone++;
-    for (size_t i = 0; i < world->held_count; i++)
+    for (size_t i = 0; i < WORLD_HELD_MAX; i++)
         if (world->held[i] == x)
             world->held[i] = NULL;
 }
@@ -100,6 +100,11 @@ static void answer_in_pieces(struct http_exchange *x, int64_t length)
     http_finish(x);
 }
 
+static void hold(struct world *world, struct http_exchange *x)
+{
+    world->held[world->held_count++ % WORLD_HELD_MAX] = x;
+}
+
 static void on_request(struct http_exchange *x, void *arg)
 {
     struct world *world = arg;
@@ -117,7 +122,7 @@ static void on_request(struct http_exchange *x, void *arg)
     } else if (slice_is(path, "/count")) {
         http_on_gone(x, on_gone, world);
         http_read_pieces(x, count_piece, world);
-        world->held[world->held_count++ % WORLD_HELD_MAX] = x;
+        hold(world, x);
     } else if (slice_is(path, "/duplex")) {
         http_on_gone(x, on_gone, world);
         http_start(x, 200, -1);
@@ -129,9 +134,9 @@ static void on_request(struct http_exchange *x, void *arg)
         write_on(x, world);
     } else if (slice_is(path, "/hold")) {
         http_on_gone(x, on_gone, world);
-        world->held[world->held_count++] = x;
+        hold(world, x);
     } else if (slice_is(path, "/keep")) { /* holds without asking to be told */
-        world->held[world->held_count++] = x;
+        hold(world, x);
     } else if (slice_is(path, "/pieces")) {
         answer_in_pieces(x, -1);
     } else if (slice_is(path, "/measured")) {
