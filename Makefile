@@ -83,7 +83,7 @@ install: build ## into $(DESTDIR)$(PREFIX): the binary, the bootstraps, the unit
 	        $(INSTALL) -D -m 644 "$$file" "$(SHARE)/$$file"; done
 	@$(INSTALL) -m 755 scripts/runtime-add $(SHARE)/scripts/runtime-add
 	@sed 's|@PREFIX@|$(PREFIX)|g' packaging/hearth.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hearth.service
-	@sed 's|@PREFIX@|$(PREFIX)|g' packaging/hearth.apparmor >$(SHARE)/apparmor/hearth
+	@sed 's|@BINARY@|$(PREFIX)/bin/hearth|g' packaging/hearth.apparmor >$(SHARE)/apparmor/hearth
 	@$(INSTALL) -m 644 docs/hearth.1 $(DESTDIR)$(PREFIX)/share/man/man1/hearth.1
 	@echo 'installed: $(DESTDIR)$(PREFIX)/bin/hearth; `hearth doctor` says what this machine still lacks'
 

@@ -84,10 +84,11 @@ static const char *sandbox_remedy(void)
         return "As root in a container: give it CAP_SYS_ADMIN (docker run --privileged), or run Hearth outside of "
                "it.";
     if (number_in("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
-        return "AppArmor forbids it here (Ubuntu 24.04 does). Load the profile that comes with Hearth: sudo cp "
-               "packaging/hearth.apparmor "
-               "/etc/apparmor.d/hearth && sudo apparmor_parser -r /etc/apparmor.d/hearth (after `make install`: "
-               "PREFIX/share/hearth/apparmor).";
+        return "AppArmor forbids it here (Ubuntu 24.04 does). Load the profile that comes with Hearth: sed "
+               "'s|@BINARY@|'\"$(realpath "
+               "\"$(command -v hearth)\")\"'|' packaging/hearth.apparmor | sudo tee /etc/apparmor.d/hearth && sudo "
+               "apparmor_parser -r "
+               "/etc/apparmor.d/hearth (installed: sudo cp PREFIX/share/hearth/apparmor/hearth /etc/apparmor.d/).";
     if (number_in("/proc/sys/kernel/unprivileged_userns_clone") == 0)
         return "Allow user namespaces: sudo sysctl kernel.unprivileged_userns_clone=1. Or run Hearth as root.";
     if (number_in("/proc/sys/user/max_user_namespaces") == 0)
