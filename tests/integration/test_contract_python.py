@@ -250,7 +250,7 @@ def handler(event, context):
 """, memory=128, timeout=120)
     answer = function({}).ok()
     assert answer["error"] == 28, answer                       # ENOSPC
-    assert 440 <= answer["mb"] <= 512
+    assert 440 <= answer["mb"] <= 540        # the file system's own room differs a little
 
 
 def test_tmp_lives_as_long_as_its_instance_and_no_longer(deploy):
