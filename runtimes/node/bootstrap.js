@@ -12,7 +12,7 @@
 // Source: behaviour of aws/aws-lambda-nodejs-runtime-interface-client 3.3 (Node 18 to 22) and 4 (Node 24).
 'use strict';
 
-const FRAME = { INVOKE: 0x01, STOP: 0x02, READY: 0x11, INIT_FAILED: 0x12, DONE: 0x13, FAILED: 0x14 };
+const FRAME = { INVOKE: 0x01, STOP: 0x02, READY: 0x11, INIT_FAILED: 0x12, DONE: 0x13, FAILED: 0x14, FATAL: 0x16 };
 const SIGNALLED = 0;
 // What receive() fills an array with, by index.
 const [SEQUENCE, DEADLINE_MS, REQUEST_ID, FUNCTION_ARN, TRACE, CLIENT_CONTEXT, IDENTITY, PAYLOAD, FIELDS] = Array(9).keys();
@@ -244,7 +244,7 @@ function dieOf(what, error, code) {
     sendFailure(FRAME.INIT_FAILED, 0, reported);
     process.exit(EXIT.INIT);
   }
-  if (current) sendFailure(FRAME.FAILED, current.sequence, reported);
+  if (current) sendFailure(FRAME.FATAL, current.sequence, reported);
   process.exit(code);
 }
 

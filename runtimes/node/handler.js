@@ -38,9 +38,8 @@ function isModulePackage(directory) {
     if (fs.existsSync(file)) {
       try {
         return JSON.parse(fs.readFileSync(file, 'utf8'))?.type === 'module';
-      } catch (error) {
-        console.warn(`${file} cannot be read, it will be ignored for ES module detection purposes.`, error);
-        return false;
+      } catch {
+        return false; // Node itself will say what is wrong with it
       }
     }
     if (at === '/') return false;

@@ -8,7 +8,6 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -58,7 +57,7 @@ class Ended(Exception):
 class Instance:
     """A runtime with the given files as its package; `argv` is the runtime and its options."""
 
-    def __init__(self, argv, directory, files, handler, runtime, **environment):
+    def __init__(self, argv, directory, files, handler, runtime, nonblocking=False, **environment):
         self.task = pathlib.Path(directory) / "task"
         self.task.mkdir(exist_ok=True)
         for name, content in files.items():
@@ -67,6 +66,7 @@ class Instance:
             path.write_text(content)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.channel.settimeout(PATIENCE_SECONDS)
+        theirs.setblocking(not nonblocking)
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         self._outputs = {out_read: bytearray(), err_read: bytearray()}
