@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -10,7 +11,8 @@
  *
  * 1. From the head alone: claim, scope, skew, access key, session token, operation, Content-Length. Whoever does not
  *    know a key is refused here, having cost one scan of the head.
- * 2. The body, bounded by its operation's row and by the budget of all bodies together, hashed as it comes.
+ * 2. The body, bounded by its operation's row, by what one instance's key may have in flight and by the budget of all
+ *    bodies together, hashed as it comes. Who may not call the operation at all gets no large body read.
  * 3. The signature, over head and body. The key is looked up again: its instance may have ended meanwhile.
  * 4. May this principal do this? Then, and only then, the handler.
  *
@@ -28,6 +30,8 @@ struct api *api_new(uv_loop_t *loop, const struct api_config *config)
     api->config = *config;
     if (api->config.bodies_bytes_max == 0)
         api->config.bodies_bytes_max = API_BODIES_BYTES_MAX;
+    if (api->config.instance_bodies_bytes_max == 0)
+        api->config.instance_bodies_bytes_max = API_INSTANCE_BODIES_BYTES_MAX;
     api->cache = sigv4_cache_new(SIGV4_CACHE_ENTRIES);
     return api;
 }
@@ -48,6 +52,51 @@ void api_free(struct api *api)
     api_release(api);
 }
 
+/* ---- the budget of bodies: each piece is counted until its call ends ---- */
+
+static struct api_share *share_of(struct api *api, const char *access_key)
+{
+    struct api_share *share = NULL;
+    HASH_FIND_STR(api->shares, access_key, share);
+    if (share == NULL) {
+        share = memory_new(sizeof(*share));
+        (void)snprintf(share->access_key, sizeof(share->access_key), "%s", access_key);
+        HASH_ADD_STR(api->shares, access_key, share);
+    }
+    share->calls++;
+    return share;
+}
+
+static enum outcome budget_take(struct api_call *c, size_t len, struct error *err)
+{
+    struct api *api = c->call.api;
+    if (c->share != NULL && len > api->config.instance_bodies_bytes_max - c->share->bytes)
+        return error_set(err, ERROR_THROTTLED, "Send fewer large requests at once.",
+                         "This function sends too many large requests at once.");
+    if (len > api->config.bodies_bytes_max - api->bodies_bytes || !buffer_try_reserve(&c->body, len))
+        return error_set(err, ERROR_UNAVAILABLE, "Send it again in a while.",
+                         "The server is reading too many large requests. Please reduce your request rate.");
+    api->bodies_bytes += len;
+    c->body_counted += len;
+    if (c->share != NULL)
+        c->share->bytes += len;
+    return OK;
+}
+
+static void budget_give_back(struct api_call *c)
+{
+    struct api *api = c->call.api;
+    assert(api->bodies_bytes >= c->body_counted);
+    api->bodies_bytes -= c->body_counted;
+    if (c->share == NULL)
+        return;
+    c->share->bytes -= c->body_counted;
+    if (--c->share->calls > 0)
+        return;
+    HASH_DEL(api->shares, c->share);
+    free(c->share);
+}
+
 /* ---- a call ---- */
 
 enum {
@@ -64,8 +113,8 @@ void api_call_free(struct api_call *c)
     sha256_stream_free(c->hash);
     sigv4_claim_drop(&c->claim);
     arena_drop(&c->call.arena);
-    assert(api->bodies_bytes >= c->body_counted && api->calls > 0);
-    api->bodies_bytes -= c->body_counted;
+    budget_give_back(c);
+    assert(api->calls > 0);
     api->calls--;
     free(c);
     api_release(api);
@@ -113,6 +162,41 @@ static enum outcome unknown_key(struct error *err)
                           "The security token included in the request is invalid.");
 }
 
+static enum outcome too_large(const struct api_call *c, struct error *err)
+{
+    const struct operation *operation = c->call.operation;
+    const char *action = operation == NULL ? NULL : operation->action;
+    const char *name = operation == NULL                               ? "this"
+                       : action != NULL && strchr(action, ':') != NULL ? strchr(action, ':') + 1
+                                                                       : operation->name;
+    /* AWS names the permission here: "for the InvokeFunction operation". */
+    return error_set_code(err, ERROR_TOO_LARGE, "RequestEntityTooLargeException", "Send less.",
+                          "Request must be smaller than %zu bytes for the %s operation", c->body_max, name);
+}
+
+/* Would the permission check refuse whatever the resource is? Only a hint before the signature was checked: nothing is
+ * granted by it. (Once policies name resources, this asks whether any could be allowed.) */
+static bool surely_denied(const struct operation *operation, const struct principal *principal)
+{
+    return operation != NULL && authorize(principal, operation->action, SLICE("*"), NULL) != OK;
+}
+
+static enum outcome check_length(struct api_call *c, const struct principal *principal, struct error *err)
+{
+    const struct operation *operation = c->call.operation;
+    size_t allowed = operation == NULL         ? API_FORM_BYTES_MAX
+                     : operation->body_max > 0 ? operation->body_max
+                                               : API_BODY_BYTES_MAX;
+    bool denied = surely_denied(operation, principal) && allowed > API_DENIED_BODY_BYTES_MAX;
+    c->body_max = denied ? API_DENIED_BODY_BYTES_MAX : allowed;
+    int64_t length = http_content_length(c->call.exchange);
+    if (length > 0 && (uint64_t)length > c->body_max)
+        return denied ? authorize(principal, operation->action, SLICE("*"), err) : too_large(c, err);
+    if (principal->kind == PRINCIPAL_INSTANCE && http_has_body(c->call.exchange))
+        c->share = share_of(c->call.api, principal->access_key);
+    return OK;
+}
+
 static enum outcome check_head(struct api_call *c, struct error *err)
 {
     int64_t now_ms = clock_wall_ms();
@@ -128,31 +212,8 @@ static enum outcome check_head(struct api_call *c, struct error *err)
     TRY(keyring_check_token(principal, c->claim.security_token, now_ms, err));
     if (!known)
         return FAILED; /* only who has a key learns which services are here */
-    return api_find_operation(c, err);
-}
-
-static enum outcome too_large(const struct api_call *c, struct error *err)
-{
-    const struct operation *operation = c->call.operation;
-    const char *action = operation == NULL ? NULL : operation->action;
-    const char *name = operation == NULL                               ? "this"
-                       : action != NULL && strchr(action, ':') != NULL ? strchr(action, ':') + 1
-                                                                       : operation->name;
-    /* AWS names the permission here: "for the InvokeFunction operation". */
-    return error_set_code(err, ERROR_TOO_LARGE, "RequestEntityTooLargeException", "Send less.",
-                          "Request must be smaller than %zu bytes for the %s operation", c->body_max, name);
-}
-
-static enum outcome check_length(struct api_call *c, struct error *err)
-{
-    const struct operation *operation = c->call.operation;
-    c->body_max = operation == NULL         ? API_FORM_BYTES_MAX
-                  : operation->body_max > 0 ? operation->body_max
-                                            : API_BODY_BYTES_MAX;
-    int64_t length = http_content_length(c->call.exchange);
-    if (length > 0 && (uint64_t)length > c->body_max)
-        return too_large(c, err);
-    return OK;
+    TRY(api_find_operation(c, err));
+    return check_length(c, principal, err);
 }
 
 /* ---- 3. the signature, 4. the permission ---- */
@@ -206,14 +267,9 @@ static void body_is_complete(struct api_call *c)
 
 static enum outcome take_piece(struct api_call *c, struct slice piece, struct error *err)
 {
-    struct api *api = c->call.api;
     if (piece.len > c->body_max - c->body.len)
         return too_large(c, err);
-    if (piece.len > api->config.bodies_bytes_max - api->bodies_bytes || !buffer_try_reserve(&c->body, piece.len))
-        return error_set(err, ERROR_UNAVAILABLE, "Send it again in a while.",
-                         "The server is reading too many large requests. Please reduce your request rate.");
-    api->bodies_bytes += piece.len;
-    c->body_counted += piece.len;
+    TRY(budget_take(c, piece.len, err));
     buffer_append_slice(&c->body, piece);
     if (c->hash == NULL && c->body.len > API_HASH_AT_ONCE_BYTES) {
         c->hash = sha256_stream_new();
@@ -259,7 +315,7 @@ void api_request(struct http_exchange *x, void *arg)
         return;
     struct api_call *c = call_new(api, x);
     struct error err = { 0 };
-    if (check_head(c, &err) != OK || check_length(c, &err) != OK) {
+    if (check_head(c, &err) != OK) {
         c->state = CALL_HANDLING;
         call_fail(&c->call, &err);
     } else if (http_has_body(x))

@@ -4,13 +4,23 @@
  *   api_reply.c  answers and errors, in each family's form */
 #pragma once
 
+#include <uthash.h>
+
 #include "auth/sigv4.h"
 #include "services/service.h"
+
+/* What one instance's key has in bodies now; there while it has any. */
+struct api_share {
+    char access_key[ACCESS_KEY_BYTES];
+    size_t bytes, calls;
+    UT_hash_handle hh;
+};
 
 struct api {
     struct api_config config; /* texts borrowed from the server, which outlives us */
     struct sigv4_cache *cache;
     size_t bodies_bytes; /* of all calls now */
+    struct api_share *shares;
     size_t calls;
     bool freed; /* api_free was called; the last call frees us */
 };
@@ -29,6 +39,7 @@ struct api_call {
     struct principal principal;
     struct buffer body;
     size_t body_max;
+    struct api_share *share;    /* NULL for other keys, and before the first piece */
     size_t body_counted;        /* our part of api->bodies_bytes */
     struct sha256_stream *hash; /* NULL while the body is small */
 };

@@ -18,7 +18,9 @@ enum { CALL_PARAMETERS_MAX = 8, CALL_QUERY_MAX = 32,
        API_FORM_BYTES_MAX = 1024 * 1024,        /* ours: a form of the query family; AWS's largest is below 512 KB */
        API_HASH_AT_ONCE_BYTES = 64 * 1024,      /* larger bodies are hashed piece by piece as they come */
        API_BODY_BYTES_MAX = 70 * 1024 * 1024,   /* AWS Lambda: a 50 MB zip in base64 and its JSON */
-       API_BODIES_BYTES_MAX = 512 * 1024 * 1024 }; /* ours: all bodies being read at once; above: 503 SlowDown-like ServiceException */
+       API_BODIES_BYTES_MAX = 512 * 1024 * 1024, /* ours: all bodies that calls are reading or hold; above: 503 ServiceException */
+       API_INSTANCE_BODIES_BYTES_MAX = 32 * 1024 * 1024, /* ours: those of one instance's key, so that no function takes all of it (429) */
+       API_DENIED_BODY_BYTES_MAX = 64 * 1024 }; /* ours: the body of a call that will be refused is read only to check its signature */
 
 enum protocol_family { FAMILY_REST_JSON, FAMILY_QUERY, FAMILY_JSON_1_0, FAMILY_JSON_1_1, FAMILY_REST_XML };
 
@@ -97,6 +99,7 @@ struct api_config {
     struct keyring *keyring;
     const struct service *const *services; /* NULL-terminated: server/ names them */
     size_t bodies_bytes_max;               /* 0: API_BODIES_BYTES_MAX */
+    size_t instance_bodies_bytes_max;      /* 0: API_INSTANCE_BODIES_BYTES_MAX */
 };
 struct api *api_new(uv_loop_t *loop, const struct api_config *config);
 void api_free(struct api *api); /* calls that are still with a handler keep what they need until they reply */

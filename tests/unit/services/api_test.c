@@ -544,6 +544,46 @@ static void all_bodies_together_have_a_budget(void **state)
     buffer_drop(&held);
 }
 
+static void no_instance_takes_the_budget_of_all(void **state)
+{
+    struct fixture *f = *state;
+    const struct signer instance = { f->instance_key, f->instance_secret, f->instance_token, "lambda" };
+    const char *target = "/2015-03-31/functions/hello/invocations";
+    AUTO(buffer)
+    struct buffer body = filled(100000);
+    struct buffer held = compose(&instance, "POST", "/wait", "", buffer_slice(&body));
+    AUTO(fd)
+    int fd = fixture_connect(f);
+    assert_int_equal(fd_write_all(fd, buffer_slice(&held), NULL), OK);
+    await(&waiting_calls, 1);
+    struct buffer answer = ask(f, &instance, "POST", target, "", buffer_slice(&body));
+    must_be(&answer, "429", "x-amzn-ErrorType: TooManyRequestsException");
+    answer = ask(f, &instance, "POST", target, "", SLICE("{}"));
+    must_be(&answer, "201", "\"bytes\":2}");
+    answer = ask(f, &root, "POST", target, "", buffer_slice(&body)); /* nobody else notices */
+    must_be(&answer, "201", "\"bytes\":100000}");
+    fd_drop(&fd);
+    await(&gone_calls, 1);
+    answer = ask(f, &instance, "POST", target, "", buffer_slice(&body));
+    must_be(&answer, "201", "\"bytes\":100000}");
+    buffer_drop(&held);
+}
+
+static void who_may_not_call_it_gets_no_large_body_read(void **state)
+{
+    struct fixture *f = *state;
+    const struct signer instance = { f->instance_key, f->instance_secret, f->instance_token, "lambda" };
+    AUTO(buffer)
+    struct buffer body = filled(API_DENIED_BODY_BYTES_MAX + 1);
+    struct buffer answer = ask(f, &instance, "POST", "/2015-03-31/functions", "", buffer_slice(&body));
+    must_contain(&answer, "Connection: close"); /* the rest was not read */
+    must_be(&answer, "403", "not authorized to perform: lambda:CreateFunction");
+    body.len = API_DENIED_BODY_BYTES_MAX;
+    answer = ask(f, &instance, "POST", "/2015-03-31/functions", "", buffer_slice(&body));
+    must_be(&answer, "403", "not authorized to perform: lambda:CreateFunction");
+    assert_int_equal(handlers_called, 0);
+}
+
 static void a_server_that_closes_under_a_waiting_call_frees_it(void **state)
 {
     struct buffer request = compose(&root, "POST", "/wait", "", SLICE("{}"));
@@ -586,6 +626,8 @@ int main(void)
         SERVED(a_handler_may_answer_when_its_client_is_gone),
         SERVED(a_client_that_leaves_in_its_body_costs_nothing),
         SERVED(all_bodies_together_have_a_budget),
+        SERVED(no_instance_takes_the_budget_of_all),
+        SERVED(who_may_not_call_it_gets_no_large_body_read),
         SERVED(a_server_that_closes_under_a_waiting_call_frees_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

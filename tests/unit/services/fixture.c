@@ -159,7 +159,8 @@ struct fixture *fixture_start(void)
                                        .region = "us-east-1",
                                        .keyring = f->keyring,
                                        .services = services,
-                                       .bodies_bytes_max = BODIES_BYTES_MAX };
+                                       .bodies_bytes_max = BODIES_BYTES_MAX,
+                                       .instance_bodies_bytes_max = INSTANCE_BODIES_BYTES_MAX };
     f->api = api_new(&f->loop, &config);
     const struct http_handler handler = { api_request, f->api };
     f->server = http_server_new(&f->loop, NULL, &handler);

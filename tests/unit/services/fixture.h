@@ -21,7 +21,7 @@ struct fixture {
     int port;
 };
 
-enum { ECHO_BYTES_MAX = 300 * 1024, BODIES_BYTES_MAX = 400 * 1024 };
+enum { ECHO_BYTES_MAX = 300 * 1024, BODIES_BYTES_MAX = 400 * 1024, INSTANCE_BODIES_BYTES_MAX = 150 * 1024 };
 
 /* What the handlers saw, for the test's thread. */
 extern atomic_int handlers_called, waiting_calls, gone_calls;
