@@ -168,16 +168,23 @@ REFUSED = {
     "a method that is none": head("GE\x01T /x HTTP/1.1"),
     "HTTP/1.1 misspelt": head("GET /x HTTQ/1.1"),
     "leading garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40,
-    "a chunk size that is none": head(POST, "Transfer-Encoding: chunked") + b"zz\r\nhello\r\n0\r\n\r\n",
-    "a chunk size with a sign": head(POST, "Transfer-Encoding: chunked") + b"+5\r\nhello\r\n0\r\n\r\n",
-    "a chunk size with 0x": head(POST, "Transfer-Encoding: chunked") + b"0x5\r\nhello\r\n0\r\n\r\n",
-    "a chunk size with a space inside": head(POST, "Transfer-Encoding: chunked") + b"5 5\r\nhello\r\n0\r\n\r\n",
-    "a chunk size beyond 64 bits": head(POST, "Transfer-Encoding: chunked") + b"fffffffffffffffff\r\nhello\r\n0\r\n\r\n",
-    "a chunk that is longer than it says": head(POST, "Transfer-Encoding: chunked") + b"3\r\nhello\r\n0\r\n\r\n",
-    "a chunk line that ends with LF alone": head(POST, "Transfer-Encoding: chunked") + b"5\nhello\r\n0\r\n\r\n",
     "CONNECT": head("CONNECT example.org:443 HTTP/1.1", host="Host: example.org:443"),
 }
-STATUSES = {"HTTP/1.1 misspelt": (400, 505), "CONNECT": (400, 404, 403, 405, 501), "xchunked": (400, 501), "identity": (400, 501), "chunked that is not last": (400, 501)}
+BAD_CHUNKS = {
+    "a size that is none": b"zz\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a size with a sign": b"+7\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a size with 0x": b"0x7\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a size with a space inside": b"0 7\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a size beyond 64 bits": b"fffffffffffffffff\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "an empty size": b"\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a chunk that is longer than it says": b"3\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a chunk that is shorter than it says": b"9\r\n{\"a\":1}\r\n0\r\n\r\n",
+    "a line that ends with LF alone": b"7\n{\"a\":1}\r\n0\r\n\r\n",
+    "a bare CR behind the size": b"7\rx{\"a\":1}\r\n0\r\n\r\n",
+    "a trailer that folds": b"7\r\n{\"a\":1}\r\n0\r\nX: a\r\n b\r\n\r\n",
+    "a trailer with a NUL": b"7\r\n{\"a\":1}\r\n0\r\nX: a\0b\r\n\r\n",
+}
+STATUSES = {"HTTP/1.1 misspelt": (400, 505), "a lower-case method": (400, 501), "CONNECT": (400, 404, 403, 405, 501), "xchunked": (400, 501), "identity": (400, 501), "chunked that is not last": (400, 501)}
 
 
 @pytest.mark.parametrize("case", list(REFUSED))
@@ -188,11 +195,44 @@ def test_what_two_readers_could_understand_differently_is_refused_and_closed(add
         assert answer.status in STATUSES.get(case, (400,)), answer
         assert b"smuggled" not in answer.body
         if case != "CONNECT":
-            assert connection.is_closed(), "and nothing after it is read"
-            assert b"HTTP/1.1" not in connection.buffer, f"only one answer: {connection.buffer[:200]!r}"
+            closes_after(connection, answer)
 
 
-@pytest.mark.parametrize("case", [c for c in REFUSED if "chunk" in c or "Length" in c or "CR" in c])
+def closes_after(connection, answer):
+    """The answer says so, and nothing that came behind the request is answered."""
+    assert answer.header("connection").lower() == "close"
+    connection.socket.shutdown(socket.SHUT_WR)          # so that the server need not linger for us
+    assert connection.is_closed()
+    assert b"HTTP/1.1" not in connection.buffer, f"only one answer: {connection.buffer[:200]!r}"
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+@pytest.mark.parametrize("case", list(BAD_CHUNKS))
+def test_a_body_in_bad_chunks_is_refused_and_closed(hearth, echo, case, slowly):
+    request = signed_request(hearth, "POST", f"/2015-03-31/functions/{echo.name}/invocations", b'{"a":1}')
+    body = BAD_CHUNKS[case] + SMUGGLED
+    start = request[:-7].replace(b"Content-Length: 7\r\n", b"Transfer-Encoding: chunked\r\n")
+    with RawConnection(hearth.address) as connection:
+        connection.send(start)
+        try:
+            connection.send_slowly(body, 1 if slowly else len(body))
+        except OSError:
+            pass                                        # it was refused before all of it was sent
+        try:
+            answer = connection.answer()
+        except (ConnectionResetError, EOFError):
+            assert slowly
+            return
+        assert answer.status == 400, answer
+        assert answer.header("connection").lower() == "close"
+
+
+@pytest.fixture(scope="module")
+def echo(_shared):
+    return _shared.get().deploy(node("exports.handler = async (e) => e;"))
+
+
+@pytest.mark.parametrize("case", [c for c in REFUSED if "Length" in c or "CR" in c])
 def test_it_is_refused_the_same_when_it_comes_in_small_pieces(hearth, case):
     with RawConnection(hearth.gateway_at) as connection:
         try:
@@ -216,8 +256,9 @@ def test_too_long_a_target_too_large_a_head_and_too_many_fields_are_refused(addr
                 connection.send(request)
             except OSError:
                 pass
-            assert connection.answer().status in statuses, request[:60]
-            assert connection.is_closed()
+            answer = connection.answer()
+            assert answer.status in statuses, request[:60]
+            closes_after(connection, answer)
 
 
 def test_a_body_above_the_limit_is_refused_before_it_is_read(hearth):
