@@ -75,9 +75,8 @@ static bool judge_transfer_encoding(struct input *in, struct slice value)
     bool last = value.len > 8 && name_is(slice_sub(value, value.len - 7, 7), SLICE("chunked")) &&
                 strchr(", \t", value.at[value.len - 8]);
     size_t comma;
-    struct slice first = value;
     if (last && slice_find(value, ',', &comma)) {
-        first = slice_trim(slice_sub(value, 0, comma));
+        struct slice first = slice_trim(slice_sub(value, 0, comma));
         if (name_is(first, SLICE("gzip")) || name_is(first, SLICE("x-gzip")) || name_is(first, SLICE("deflate")) ||
             name_is(first, SLICE("compress")))
             return input_refuse(in, HTTP_NOT_IMPLEMENTED, "only the transfer coding chunked is supported");

@@ -241,7 +241,6 @@ static enum outcome parse_address(const char *address, struct sockaddr_storage *
     size_t len = (size_t)(colon - address);
     memcpy(host, address, len);
     host[len] = '\0';
-    memset(out, 0, sizeof *out);
     if (host[0] == '[' && len > 2 && host[len - 1] == ']') {
         host[len - 1] = '\0';
         if (uv_ip6_addr(host + 1, (int)port, (struct sockaddr_in6 *)out) == 0)
@@ -255,7 +254,7 @@ static enum outcome parse_address(const char *address, struct sockaddr_storage *
 
 enum outcome http_bind(const char *address, int *fd_out, struct error *err)
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = { 0 };
     TRY(parse_address(address, &addr, err));
     AUTO(fd)
     int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
