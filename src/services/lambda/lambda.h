@@ -141,7 +141,7 @@ void lambda_reply_configuration(struct call *call, int status, const struct func
 MUST_CHECK enum outcome lambda_payload_check(struct slice payload, struct error *err);
 
 /* The trace header of an invocation: what came in when it can be passed on, completed; else a new one. NUL-terminated. */
-void lambda_trace(struct slice given, bool sampled, char out[LAMBDA_TRACE_BYTES_MAX]);
+void lambda_trace(struct slice given, struct slice request_id, bool sampled, char out[LAMBDA_TRACE_BYTES_MAX]);
 
 /* ---- handlers (rows of lambda.c's table) ---- */
 void lambda_create_function(struct call *call);

@@ -1,6 +1,6 @@
 #include "services/lambda/lambda.h"
 
-#include <stdio.h>
+#include <assert.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -118,55 +118,70 @@ static bool trace_passes(struct slice header)
     return trace_field(header, SLICE("Root="), &root);
 }
 
-static void hex_of(const unsigned char *bytes, size_t len, char *out)
+/* Appends at `out`, which has room for all that lambda_trace can put together (see the assertion there). */
+static char *put(char *out, struct slice text)
 {
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = '\0';
+    memcpy(out, text.at, text.len);
+    return out + text.len;
 }
 
-void lambda_trace(struct slice given, bool sampled, char out[LAMBDA_TRACE_BYTES_MAX])
+static char *put_hex(char *out, uint32_t value)
+{
+    for (int shift = 28; shift >= 0; shift -= 4)
+        *out++ = "0123456789abcdef"[value >> shift & 15];
+    return out;
+}
+
+/* The request id's digits without its dashes: 32, of which 122 bits are random. */
+static void digits_of(struct slice request_id, char out[32])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < request_id.len && n < 32; i++)
+        if (request_id.at[i] != '-')
+            out[n++] = request_id.at[i];
+    memset(out + n, '0', 32 - n);
+}
+
+void lambda_trace(struct slice given, struct slice request_id, bool sampled, char out[LAMBDA_TRACE_BYTES_MAX])
 {
     /* X-Ray: Root=1-<8 hex: seconds>-<24 hex: random>;Parent=<16 hex>;Sampled=0|1. A missing Parent is ours: the segment would
-     * have been the invocation's. */
-    unsigned char random[20];
-    char root[25], parent[17];
+     * have been the invocation's. What is random comes from the request id, which is so already: no system call stands here. */
+    static_assert(LAMBDA_TRACE_BYTES_MAX / 2 + sizeof(";Parent=0123456789abcdef;Sampled=0") <
+                      LAMBDA_TRACE_BYTES_MAX,
+                  "the longest header that passes, completed, fits");
+    char digits[32];
     struct slice field = SLICE_EMPTY;
-    random_bytes(random, sizeof(random));
-    hex_of(random, 12, root);
-    hex_of(random + 12, 8, parent);
-    if (!trace_passes(given)) {
-        snprintf(out, LAMBDA_TRACE_BYTES_MAX, "Root=1-%08x-%s;Parent=%s;Sampled=%d",
-                 (unsigned)(clock_wall_ms() / 1000), root, parent, sampled);
-        return;
+    bool passes = trace_passes(given);
+    digits_of(request_id, digits);
+    if (passes)
+        out = put(out, given);
+    else {
+        out = put(out, SLICE("Root=1-"));
+        out = put_hex(out, (uint32_t)(clock_wall_ms() / 1000));
+        *out++ = '-';
+        out = put(out, slice_from(digits, 24));
     }
-    bool has_parent = trace_field(given, SLICE("Parent="), &field),
-         has_sampled = trace_field(given, SLICE("Sampled="), &field);
-    snprintf(out, LAMBDA_TRACE_BYTES_MAX, "%.*s%s%s%s", SLICE_PRINT(given),
-             has_parent ? "" : ";Parent=", has_parent ? "" : parent,
-             has_sampled ? ""
-             : sampled   ? ";Sampled=1"
-                         : ";Sampled=0");
+    if (!passes || !trace_field(given, SLICE("Parent="), &field))
+        out = put(put(out, SLICE(";Parent=")), slice_from(digits + 16, 16));
+    if (!passes || !trace_field(given, SLICE("Sampled="), &field))
+        out = put(out, sampled ? SLICE(";Sampled=1") : SLICE(";Sampled=0"));
+    *out = '\0';
 }
 
 /* ---- the answer ---- */
 
 static void add_headers(struct call *call, const struct invocation_result *result)
 {
-    struct http_exchange *x = call->exchange;
-    http_add_header(x, "X-Amz-Executed-Version", result->executed_version);
-    http_add_header(x, "x-amzn-Remapped-Content-Length", SLICE("0"));
-    http_add_header(x, "X-Amzn-Trace-Id", slice_of(call->data));
+    call_add_header(call, "X-Amz-Executed-Version", result->executed_version);
+    call_add_header(call, "x-amzn-Remapped-Content-Length", SLICE("0"));
+    call_add_header(call, "X-Amzn-Trace-Id", slice_of(call->data));
     if (result->status == INVOCATION_FUNCTION_ERROR)
-        http_add_header(x, "X-Amz-Function-Error", SLICE("Unhandled"));
+        call_add_header(call, "X-Amz-Function-Error", SLICE("Unhandled"));
     if (result->log_tail.len > 0) {
         AUTO(buffer)
         struct buffer log = BUFFER_EMPTY;
         codec_base64(&log, result->log_tail);
-        http_add_header(x, "X-Amz-Log-Result", buffer_slice(&log));
+        call_add_header(call, "X-Amz-Log-Result", buffer_slice(&log));
     }
 }
 
@@ -180,8 +195,7 @@ static void reply_throttled(struct call *call, const struct invocation_result *r
     yyjson_mut_obj_add_str(doc, root, "Reason", result->reason);
     yyjson_mut_obj_add_str(doc, root, "Type", "User");
     yyjson_mut_obj_add_str(doc, root, "message", "Rate Exceeded.");
-    if (!call->client_gone)
-        http_add_header(call->exchange, "x-amzn-ErrorType", SLICE("TooManyRequestsException"));
+    call_add_header(call, "x-amzn-ErrorType", SLICE("TooManyRequestsException"));
     call_reply_json(call, 429, doc);
 }
 
@@ -195,8 +209,7 @@ static void invoked(const struct invocation_result *result, void *arg)
             call_fail(call, result->error);
         return;
     }
-    if (!call->client_gone)
-        add_headers(call, result);
+    add_headers(call, result);
     AUTO(buffer)
     struct buffer payload = BUFFER_EMPTY;
     if (result->payload_buffer != NULL)
@@ -229,7 +242,7 @@ static enum outcome invoke(struct call *call, bool *dry_run, struct error *err)
     if (*dry_run)
         return OK;
     call->data = arena_take(&call->arena, LAMBDA_TRACE_BYTES_MAX);
-    lambda_trace(headers.trace, strcmp(input.function->tracing_mode, "Active") == 0, call->data);
+    lambda_trace(headers.trace, input.request_id, strcmp(input.function->tracing_mode, "Active") == 0, call->data);
     input.trace = slice_of(call->data);
     input.log_tail = slice_is(headers.log_type, "Tail");
     /* The invocation is not abandoned when the client goes: it runs on, as on Lambda, and the call waits for it to be freed. */

@@ -151,12 +151,32 @@ static enum outcome scan_escape(struct scan *s)
     return OK;
 }
 
+#define EACH_BYTE(byte) (0x0101010101010101ULL * (byte))
+
+/* Over what needs no look: ASCII but controls, quotes and backslashes. Eight bytes at a time: texts are most of a payload. The top bit of
+ * a byte of `special` is set when that byte is special (or, harmlessly, stands behind a special one: the subtraction borrows). */
+static const unsigned char *skip_plain(const unsigned char *at, const unsigned char *end)
+{
+    while (end - at >= 8) {
+        uint64_t word = 0;
+        memcpy(&word, at, sizeof(word));
+        uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
+        uint64_t special = word | ((word - EACH_BYTE(0x20)) & ~word) | ((quote - EACH_BYTE(1)) & ~quote) |
+                           ((backslash - EACH_BYTE(1)) & ~backslash);
+        if ((special & EACH_BYTE(0x80)) != 0)
+            break;
+        at += 8;
+    }
+    while (at < end && *at >= 0x20 && *at < 0x80 && *at != '"' && *at != '\\')
+        at++;
+    return at;
+}
+
 static enum outcome scan_string(struct scan *s)
 {
     s->at++; /* the quote */
     for (;;) {
-        while (s->at < s->end && *s->at >= 0x20 && *s->at < 0x80 && *s->at != '"' && *s->at != '\\')
-            s->at++;
+        s->at = skip_plain(s->at, s->end);
         if (s->at == s->end)
             return wrong_at(s, s->end, "Unexpected end-of-input: was expecting closing quote for a string value");
         if (*s->at == '"') {

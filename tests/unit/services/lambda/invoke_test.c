@@ -259,19 +259,26 @@ static void a_client_that_has_gone_is_not_written_to(void **state)
 
 /* ---- tracing ---- */
 
+#define ID SLICE("01234567-89ab-4cde-8f01-23456789abcd")
+
 static void a_trace_header_is_passed_on_and_completed(void **state)
 {
     (void)state;
     char out[LAMBDA_TRACE_BYTES_MAX];
     static const char whole[] = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
-    lambda_trace(slice_of(whole), false, out);
+    lambda_trace(slice_of(whole), ID, false, out);
     assert_string_equal(out, whole);
-    lambda_trace(SLICE("Root=1-5759e988-bd862e3fe1be46a994272793; Parent=53995c3f42cd8ad8"), false, out);
+    lambda_trace(SLICE("Root=1-5759e988-bd862e3fe1be46a994272793; Parent=53995c3f42cd8ad8"), ID, false, out);
     assert_text(out, "Parent=53995c3f42cd8ad8;Sampled=0");
-    lambda_trace(SLICE("Root=1-5759e988-bd862e3fe1be46a994272793"), true, out);
+    lambda_trace(SLICE("Root=1-5759e988-bd862e3fe1be46a994272793"), ID, true, out);
     assert_text(out, "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=");
     assert_text(out, ";Sampled=1");
     assert_int_equal(strlen(out), strlen(whole));
+    char longest[LAMBDA_TRACE_BYTES_MAX / 2];
+    memset(longest, 'a', sizeof(longest));
+    memcpy(longest, "Root=", 5);
+    lambda_trace(slice_from(longest, sizeof(longest)), ID, true, out);
+    assert_int_equal(strlen(out), sizeof(longest) + strlen(";Parent=8f0123456789abcd;Sampled=1"));
 }
 
 static void a_trace_header_that_cannot_be_passed_on_is_made_anew(void **state)
@@ -286,15 +293,17 @@ static void a_trace_header_that_cannot_be_passed_on_is_made_anew(void **state)
         unsigned seconds = 0;
         char root[25], parent[17];
         int sampled = -1;
-        lambda_trace(bad[i], false, out);
+        lambda_trace(bad[i], ID, false, out);
         assert_int_equal(
             sscanf(out, "Root=1-%8x-%24[0-9a-f];Parent=%16[0-9a-f];Sampled=%d", &seconds, root, parent, &sampled),
             4);
         assert_int_equal(strlen(root), 24);
         assert_int_equal(strlen(parent), 16);
         assert_int_equal(sampled, 0);
-        lambda_trace(bad[i], false, again);
+        lambda_trace(bad[i], SLICE("aaaaaaaa-bbbb-4ccc-8ddd-eeeeeeeeeeee"), false, again);
         assert_string_not_equal(out, again);
+        assert_string_equal(root, "0123456789ab4cde8f012345");
+        assert_string_equal(parent, "8f0123456789abcd");
     }
 }
 
@@ -431,6 +440,29 @@ static void what_is_not_JSON_is_refused_in_Jacksons_words(void **state)
     }
 }
 
+static void a_special_byte_is_seen_wherever_it_stands_in_a_text(void **state)
+{
+    (void)state;
+    static const unsigned char special[] = { 0x00, 0x1F, 0x80, 0xFF };
+    for (size_t len = 1; len < 40; len++)
+        for (size_t place = 0; place < len; place++) {
+            unsigned char *text = memory_new(len + 2);
+            memset(text, 'x', len + 2);
+            text[0] = text[len + 1] = '"';
+            assert_int_equal(lambda_payload_check(slice_from(text, len + 2), NULL), OK);
+            for (size_t i = 0; i < sizeof(special); i++) {
+                text[1 + place] = special[i];
+                assert_int_equal(lambda_payload_check(slice_from(text, len + 2), NULL), FAILED);
+            }
+            for (unsigned char plain = 0x20; plain < 0x80; plain++) {
+                text[1 + place] = plain;
+                bool wrong = plain == '"' || plain == '\\'; /* "\x" is no escape, and "\"" has no end */
+                assert_int_equal(lambda_payload_check(slice_from(text, len + 2), NULL), wrong ? FAILED : OK);
+            }
+            free(text);
+        }
+}
+
 static void depth_is_bounded_as_AWS_bounds_it(void **state)
 {
     (void)state;
@@ -488,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_trace_header_that_cannot_be_passed_on_is_made_anew),
         cmocka_unit_test(JSON_is_accepted),
         cmocka_unit_test(what_is_not_JSON_is_refused_in_Jacksons_words),
+        cmocka_unit_test(a_special_byte_is_seen_wherever_it_stands_in_a_text),
         cmocka_unit_test(depth_is_bounded_as_AWS_bounds_it),
         cmocka_unit_test(a_document_cut_anywhere_is_no_document),
     };

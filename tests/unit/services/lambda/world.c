@@ -173,6 +173,12 @@ void call_reply_bytes(struct call *call, int status, const char *content_type, s
     buffer_drop(body);
 }
 
+void call_add_header(struct call *call, const char *name, struct slice value)
+{
+    if (!call->client_gone)
+        http_add_header(call->exchange, name, value);
+}
+
 void call_fail(struct call *call, const struct error *err)
 {
     world_of(call)->replies++;
