@@ -10,15 +10,15 @@
 #include "base/error.h"
 
 enum {
-    PACKAGE_ZIP_BYTES_MAX = 50 * 1024 * 1024,       /* AWS Lambda quotas: zipped, direct upload */
-    PACKAGE_TREE_BYTES_MAX = 250 * 1024 * 1024,     /* AWS Lambda quotas: unzipped */
-    PACKAGE_FILES_MAX = 100 * 1000,                 /* ours: entries in a zip */
+    PACKAGE_ZIP_BYTES_MAX = 50 * 1024 * 1024,   /* AWS Lambda quotas: zipped, direct upload */
+    PACKAGE_TREE_BYTES_MAX = 250 * 1024 * 1024, /* AWS Lambda quotas: unzipped */
+    PACKAGE_FILES_MAX = 100 * 1000,             /* ours: entries in a zip */
     PACKAGE_PATH_BYTES_MAX = 1024,
-    PACKAGE_UNPACK_S_MAX = 120,                     /* the child is killed then */
+    PACKAGE_UNPACK_S_MAX = 120, /* the child is killed then */
 };
 
 struct package_info {
-    char digest[65];      /* SHA-256 of the zip, hex */
+    char digest[65];        /* SHA-256 of the zip, hex */
     char sha256_base64[45]; /* the same as Lambda's CodeSha256 */
     uint64_t zip_bytes, tree_bytes;
 };
@@ -26,7 +26,8 @@ struct package_info {
 struct package_store;
 /* Makes code/ (0700), removes half-written leftovers. `self` is the path of this binary (the child): the
  * server must still be able to execute it. `data_dir` is borrowed for the call. */
-MUST_CHECK enum outcome package_store_open(uv_loop_t *loop, int data_dir, const char *self, struct package_store **out, struct error *err);
+MUST_CHECK enum outcome package_store_open(uv_loop_t *loop, int data_dir, const char *self,
+                                           struct package_store **out, struct error *err);
 /* Kills children that run and waits for them. Puts that are under way still answer (ERROR_UNAVAILABLE) while the loop turns on; the store is freed
  * with the last of them. No other call may follow. Packages stay as they are: do not release them first. */
 void package_store_close(struct package_store *store);
@@ -36,7 +37,8 @@ void package_store_close(struct package_store *store);
  *   err   ERROR_INVALID/InvalidParameterValueException ("Could not unzip uploaded file. Please check your file, then try to upload again."
  *         and what is wrong: zip-slip, absolute path, link out of the tree, duplicate name, encrypted entry, bomb, not a zip),
  *         ERROR_TOO_LARGE: RequestEntityTooLargeException for the zip, InvalidParameterValueException "Unzipped size must be smaller than 262144000 bytes" for the tree, ERROR_DISK_FULL */
-typedef void package_done_fn(enum outcome outcome, const struct package_info *info, const struct error *err, void *arg);
+typedef void package_done_fn(enum outcome outcome, const struct package_info *info, const struct error *err,
+                             void *arg);
 void package_put(struct package_store *store, struct buffer *zip, package_done_fn *done, void *arg);
 /* The checks and figures without keeping the tree (DryRun). */
 void package_check(struct package_store *store, struct buffer *zip, package_done_fn *done, void *arg);

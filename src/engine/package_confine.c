@@ -136,12 +136,12 @@ static enum outcome confine_landlock(int dir, struct error *err)
 /* ---- system calls ---- */
 
 static const int confine_calls[] = {
-    SCMP_SYS(read),         SCMP_SYS(write),           SCMP_SYS(close),     SCMP_SYS(lseek),
-    SCMP_SYS(fstat),        SCMP_SYS(newfstatat),      SCMP_SYS(openat),    SCMP_SYS(mkdirat),
-    SCMP_SYS(symlinkat),    SCMP_SYS(munmap),          SCMP_SYS(mremap),    SCMP_SYS(madvise),
-    SCMP_SYS(brk),          SCMP_SYS(futex),           SCMP_SYS(exit),      SCMP_SYS(exit_group),
-    SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(read),         SCMP_SYS(write),           SCMP_SYS(close),       SCMP_SYS(lseek),
+    SCMP_SYS(fstat),        SCMP_SYS(newfstatat),      SCMP_SYS(openat),      SCMP_SYS(mkdirat),
+    SCMP_SYS(symlinkat),    SCMP_SYS(munmap),          SCMP_SYS(mremap),      SCMP_SYS(madvise),
+    SCMP_SYS(brk),          SCMP_SYS(futex),           SCMP_SYS(exit),        SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(getrandom),   SCMP_SYS(clock_gettime),
+    SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigprocmask),  SCMP_SYS(sigaltstack),
 };
 
 static enum outcome confine_seccomp(struct error *err)
