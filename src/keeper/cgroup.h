@@ -20,13 +20,15 @@ struct cgroup_trees {
     struct cgroup_tree tree[CGROUP_TREES_MAX];
     unsigned controllers; /* of all trees */
     char name[CGROUP_NAME_BYTES];
+    bool favors_dynmods;
     char why[256]; /* what is missing and the remedy, "" when nothing is */
 };
 #define CGROUP_TREES_NONE ((struct cgroup_trees){ .version = 0 })
 
 /* Finds where we may make cgroups and makes <name> there; empty trees (version 0) when nowhere. On version 2 it may move this process (the
- * server, before the fork) into a leaf, since processes and enabled controllers cannot share a cgroup. Removes what a killed predecessor left. */
-void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged);
+ * server, before the fork) into a leaf, since processes and enabled controllers cannot share a cgroup. `change_mounts`: version 1 may be made
+ * fast by "favordynmods". Removes what a killed predecessor left. */
+void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, bool change_mounts);
 void cgroup_trees_drop(struct cgroup_trees *trees); /* closes; removes nothing */
 void cgroup_trees_remove(struct cgroup_trees *trees);
 void cgroup_clean(const struct cgroup_trees *trees); /* kills and removes every i<slot> that is there */

@@ -37,13 +37,15 @@ enum slot_state {
 struct slot {
     enum slot_state state;
     uint64_t id;
-    pid_t pid;                        /* first process */
-    int pidfd, report;                /* owned; -1 */
-    int proc;                         /* the sandbox's /proc, where the watch needs it; owned */
-    int loop;                         /* number, -1 */
+    pid_t pid;         /* first process */
+    int pidfd, report; /* owned; -1 */
+    int proc;          /* the sandbox's /proc, where the watch needs it; owned */
+    struct scratch_loop loop;
     bool start_failed, started_waits; /* `started_waits`: STARTED is still to be sent, with started_fds */
-    bool was_killed, watch_struck, complained;
-    bool ended; /* wait_status is the runtime's own */
+    bool was_killed, watch_struck;
+    bool end_waits; /* EXITED or START_FAILED is still to be sent */
+    bool told;      /* it was sent before all was gone: see slot_clean */
+    bool ended;     /* wait_status is the runtime's own */
     int wait_status;
     uint64_t memory_limit, memory_peak, cpu_us;
     bool oom_killed;
@@ -55,7 +57,7 @@ struct slot {
 
 enum { NO_SLOT = KEEPER_INSTANCES_MAX, EVENTS_AT_ONCE = 64, CLEAN_RETRY_MS = 2, CLEAN_SLOW_MS = 250 };
 enum { COMPLAINTS_A_SECOND = 5 };
-enum { CLEAN_COMPLAIN_US = 10 * 1000 * 1000, CLOSE_US_MAX = 15 * 1000 * 1000 };
+enum { CLEAN_TELL_US = 2 * 1000 * 1000, CLOSE_US_MAX = 15 * 1000 * 1000 };
 enum watched { WATCHED_CONTROL, WATCHED_REPORT, WATCHED_PIDFD };
 
 struct keeper {
@@ -154,9 +156,11 @@ static void flush(struct keeper *k)
         struct slot *s = &k->slots[i];
         if (s->started_waits && (k->closing || send_started(k, s)))
             k->waiting--;
-        if (s->state == SLOT_TELLING && !s->started_waits && !k->blocked && (k->closing || send_end(k, s))) {
+        if (s->end_waits && !s->started_waits && !k->blocked && (k->closing || send_end(k, s))) {
+            s->end_waits = false;
             k->waiting--;
-            slot_release(k, i);
+            if (s->state == SLOT_TELLING)
+                slot_release(k, i);
         }
     }
     struct epoll_event event = { .events = k->blocked ? EPOLLOUT : EPOLLIN,
@@ -222,18 +226,25 @@ static void slot_reaped(struct keeper *k, unsigned number)
 static void slot_clean(struct keeper *k, unsigned number)
 {
     struct slot *s = &k->slots[number];
-    bool gone = cgroup_remove(&k->parts->cgroups, number) && (s->loop < 0 || scratch_loop_free(s->loop));
-    if (!gone) {
-        if (!s->complained && clock_mono_us() - s->clean_since_us > CLEAN_COMPLAIN_US) {
-            log_warn("keeper", "what is left of instance %llu cannot be removed yet; its slot stays unused",
-                     (unsigned long long)s->id);
-            s->complained = true;
+    if (cgroup_remove(&k->parts->cgroups, number) && scratch_loop_free(&s->loop)) {
+        k->cleaning--;
+        s->state = SLOT_TELLING;
+        if (s->told && !s->end_waits) {
+            slot_release(k, number);
+        } else if (!s->told) {
+            s->end_waits = true;
+            k->waiting++;
         }
         return;
     }
-    s->state = SLOT_TELLING;
-    k->cleaning--;
-    k->waiting++;
+    /* A function can send a descriptor of its /tmp into its channel: as long as the server neither reads nor closes that, the image stays.
+     * Then the server must hear of the end to close it; the place, and the uid, stay taken all the same. */
+    if (!s->told && clock_mono_us() - s->clean_since_us > CLEAN_TELL_US) {
+        log_warn("keeper", "what is left of instance %llu cannot be removed yet; its place stays taken",
+                 (unsigned long long)s->id);
+        s->told = s->end_waits = true;
+        k->waiting++;
+    }
 }
 
 /* ---- starting ---- */
@@ -308,7 +319,9 @@ static void on_start(struct keeper *k, uint64_t id, size_t len, int *fds, size_t
     if (outcome == OK) {
         number = k->free_list[k->free_head];
         struct slot *s = &k->slots[number];
-        *s = (struct slot){ .state = SLOT_FREE, .id = id, .pidfd = -1, .report = -1, .proc = -1, .loop = -1 };
+        *s = (struct slot){
+            .state = SLOT_FREE, .id = id, .pidfd = -1, .report = -1, .proc = -1, .loop = SCRATCH_LOOP_NONE
+        };
         for (int i = 0; i < METER_COUNT; i++)
             s->started_fds[i] = -1;
         outcome = spawn(k, number, &err);
@@ -458,7 +471,7 @@ static int next_wait_ms(const struct keeper *k)
     if (k->cleaning > 0) /* a slot that cannot be cleaned for long must not keep us busy */
         for (unsigned i = 0; i < k->used_top; i++)
             if (k->slots[i].state == SLOT_CLEANING)
-                return k->slots[i].complained ? CLEAN_SLOW_MS : CLEAN_RETRY_MS;
+                return k->slots[i].told ? CLEAN_SLOW_MS : CLEAN_RETRY_MS;
     if (k->closing)
         return CLEAN_SLOW_MS;
     bool watching = !(k->parts->cgroups.controllers & CG_MEMORY) && k->busy > 0;

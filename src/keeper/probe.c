@@ -106,10 +106,13 @@ static void fill_report(const struct parts_of_keeper *parts, struct keeper_repor
         .cgroup_cpu = c->controllers & CG_CPU,
         .cgroup_pids = c->controllers & CG_PIDS,
         .cgroup_freezer = c->controllers & CG_FREEZER,
+        .cgroup_favordynmods = c->favors_dynmods,
         .seccomp = true,
         .tmp_on_disk = parts->scratch.on_disk,
     };
     write_line(r);
+    snprintf(r->missing, sizeof(r->missing), "%.250s%s%.250s", c->why, *c->why && *parts->scratch.why ? "; " : "",
+             parts->scratch.why);
 }
 
 static void copy_config(struct parts_of_keeper *parts, const struct keeper_config *config)
@@ -129,7 +132,7 @@ static enum outcome make(const struct keeper_config *config, struct parts_of_kee
 {
     copy_config(parts, config);
     TRY(dir_open(config->data_dir, "code", true, 0700, &parts->code_dir, err));
-    cgroup_find(&parts->cgroups, config->name, config->privileged);
+    cgroup_find(&parts->cgroups, config->name, config->privileged, !config->leave_cgroup_mounts);
     TRY(filters_init(&parts->filters, parts->cgroups.controllers & CG_MEMORY, err));
     TRY(scratch_init(&parts->scratch, config->data_dir, config->privileged, err));
     kept_files_read(&parts->kept);
@@ -240,7 +243,8 @@ void keeper_probe(const struct keeper_config *config, struct keeper_report *repo
             found = parts->report;
             cgroup_trees_remove(&parts->cgroups);
         } else {
-            snprintf(found.line, sizeof(found.line), "no sandbox: %.300s. %.180s", err.message, err.hint);
+            snprintf(found.line, sizeof(found.line), "no sandbox: %.300s", err.message);
+            snprintf(found.missing, sizeof(found.missing), "%.250s. %.250s", err.message, err.hint);
         }
         (void)!write(pipe_fds[1], &found, sizeof(found));
         _exit(0);

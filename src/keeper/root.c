@@ -317,7 +317,7 @@ static void parts_drop(struct parts *p)
 }
 
 /* Everything that needs the old root. */
-static enum outcome collect(const struct sandbox_plan *plan, struct parts *p, int *proc, int *loop,
+static enum outcome collect(const struct sandbox_plan *plan, struct parts *p, int *proc, struct scratch_loop *loop,
                             struct error *err)
 {
     for (int i = 0; i < BIND_COUNT; i++) {
@@ -362,7 +362,7 @@ static enum outcome fill(const struct sandbox_plan *plan, struct parts *p, int p
     return OK;
 }
 
-enum outcome root_build(const struct sandbox_plan *plan, int *proc, int *loop, struct error *err)
+enum outcome root_build(const struct sandbox_plan *plan, int *proc, struct scratch_loop *loop, struct error *err)
 {
     /* Nothing we mount may show outside, nor anything that is mounted outside later show here. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)

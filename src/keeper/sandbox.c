@@ -46,7 +46,7 @@ struct first {
     int go;     /* write end: tells the runtime process that the root is built */
     int failed; /* read end: its words when it cannot exec; its end when it could */
     int thaw, proc, listener, signals;
-    int loop;
+    struct scratch_loop loop;
 };
 
 static pid_t clone_process(uint64_t flags, int *pidfd, int cgroup)
@@ -340,7 +340,7 @@ static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer
                        .proc = -1,
                        .listener = -1,
                        .signals = -1,
-                       .loop = -1 };
+                       .loop = SCRATCH_LOOP_NONE };
     struct cgroup_trees trees = *plan->cgroups;
     f.plan.cgroups = &trees;
     close_others(&f.plan, &trees);

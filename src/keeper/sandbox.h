@@ -61,5 +61,6 @@ void descriptors_keep(int *keep, size_t count, unsigned from);
 
 /* Room-internal (root.c): builds the root in the calling process's own mount namespace and enters it.
  *   proc  a descriptor of the new /proc; owned by the caller
- *   loop  number of the loop device behind /tmp, or -1 */
-MUST_CHECK enum outcome root_build(const struct sandbox_plan *plan, int *proc, int *loop, struct error *err);
+ *   loop  the loop device behind /tmp */
+MUST_CHECK enum outcome root_build(const struct sandbox_plan *plan, int *proc, struct scratch_loop *loop,
+                                   struct error *err);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/mount.h>
 #include <sched.h>
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/memory.h"
 
 /* Room for ext4's own needs, so that all that was asked for can be written: inode tables (256 bytes for each 16 KB), the clusters that the
@@ -32,6 +32,10 @@ static uint64_t image_mb(uint32_t mb)
              held = (uint64_t)mb * SCRATCH_HELD_PERCENT / 100 + 1;
     return mb + tables + (held < SCRATCH_HELD_MB_MAX ? held : SCRATCH_HELD_MB_MAX) + SCRATCH_SLACK_MB + mb / 1024;
 }
+
+#ifndef BLKGETDISKSEQ
+#define BLKGETDISKSEQ _IOR(0x12, 128, uint64_t)
+#endif
 
 static const char hint_disk[] = "Check the disk that holds the data directory.";
 
@@ -154,7 +158,7 @@ static enum outcome copy_sparse(int from, int to, struct error *err)
     return OK;
 }
 
-static enum outcome attach_loop(int image, int *device, int *number, struct error *err)
+static enum outcome attach_loop(int image, int *device, struct scratch_loop *out, struct error *err)
 {
     AUTO(fd)
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
@@ -178,9 +182,11 @@ static enum outcome attach_loop(int image, int *device, int *number, struct erro
             config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
             done = ioctl(loop, LOOP_CONFIGURE, &config);
         }
+        if (done == 0 && ioctl(loop, BLKGETDISKSEQ, &out->sequence) < 0)
+            out->sequence = 0;
         if (done == 0) {
             *device = fd_take(&loop);
-            *number = free_number;
+            out->number = free_number;
             return OK;
         }
         if (errno != EBUSY) /* EBUSY: another took it between the two calls */
@@ -190,7 +196,7 @@ static enum outcome attach_loop(int image, int *device, int *number, struct erro
                      (int)LOOP_TRIES_MAX);
 }
 
-enum outcome scratch_mount(int dir, int template_fd, int *mount_fd, int *loop_number, struct error *err)
+enum outcome scratch_mount(int dir, int template_fd, int *mount_fd, struct scratch_loop *used, struct error *err)
 {
     AUTO(fd)
     int image = nameless(dir);
@@ -199,9 +205,9 @@ enum outcome scratch_mount(int dir, int template_fd, int *mount_fd, int *loop_nu
     TRY(copy_sparse(template_fd, image, err));
     AUTO(fd)
     int loop = -1;
-    TRY(attach_loop(image, &loop, loop_number, err));
+    TRY(attach_loop(image, &loop, used, err));
     char path[32];
-    snprintf(path, sizeof(path), "/dev/loop%d", *loop_number);
+    snprintf(path, sizeof(path), "/dev/loop%d", used->number);
     AUTO(fd)
     int fs = (int)syscall(SYS_fsopen, "ext4", FSOPEN_CLOEXEC);
     AUTO(fd)
@@ -236,32 +242,46 @@ enum outcome scratch_mount_tmpfs(uint32_t mb, int *mount_fd, struct error *err)
     return OK;
 }
 
-bool scratch_loop_free(int loop_number)
+bool scratch_loop_free(const struct scratch_loop *loop)
 {
-    char path[64];
-    snprintf(path, sizeof(path), "/sys/block/loop%d/loop/backing_file", loop_number);
-    return access(path, F_OK) < 0;
+    char path[64], text[32];
+    if (loop->number < 0)
+        return true;
+    snprintf(path, sizeof(path), "/sys/block/loop%d/loop/backing_file", loop->number);
+    if (access(path, F_OK) < 0)
+        return true;
+    snprintf(path, sizeof(path), "/sys/block/loop%d/diskseq", loop->number);
+    AUTO(fd)
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0 && strtoull(text, NULL, 10) != loop->sequence; /* somebody else's by now */
 }
 
 /* Can images be had here at all? Tried once, in a child with a mount namespace of its own. */
 static bool images_work(struct scratch *s)
 {
-    int template_fd;
+    int template_fd, words[2];
     struct error err;
     if (scratch_template(s, KEEPER_TMP_MB_MIN, &template_fd, &err) != OK) {
-        log_error("keeper", &err, "/tmp of functions will be a tmpfs");
+        snprintf(s->why, sizeof(s->why), "/tmp is in memory: %.120s. %.100s", err.message, err.hint);
         return false;
     }
+    if (pipe2(words, O_CLOEXEC) < 0)
+        return false;
     pid_t pid = fork();
     if (pid == 0) {
-        int mount_fd = -1, loop = -1;
-        if (unshare(CLONE_NEWNS) < 0)
-            _exit(1);
-        enum outcome outcome = scratch_mount(s->dir, template_fd, &mount_fd, &loop, &err);
-        if (outcome != OK)
-            log_error("keeper", &err, "/tmp of functions will be a tmpfs");
-        _exit(outcome == OK ? 0 : 1);
+        int mount_fd = -1;
+        struct scratch_loop loop = SCRATCH_LOOP_NONE;
+        if (unshare(CLONE_NEWNS) == 0 && scratch_mount(s->dir, template_fd, &mount_fd, &loop, &err) == OK)
+            _exit(0);
+        (void)!dprintf(words[1], "/tmp is in memory: %.120s. %.100s", err.message, err.hint);
+        _exit(1);
     }
+    close(words[1]);
+    ssize_t got = read(words[0], s->why, sizeof(s->why) - 1);
+    s->why[got > 0 ? got : 0] = '\0';
+    close(words[0]);
     int status = 1;
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
@@ -275,6 +295,8 @@ enum outcome scratch_init(struct scratch *s, int data_dir, bool privileged, stru
         s->templates[i].fd = -1;
     TRY(dir_open(data_dir, "sandbox", true, 0700, &s->dir, err));
     s->on_disk = privileged && images_work(s);
+    if (!privileged)
+        snprintf(s->why, sizeof(s->why), "/tmp is in memory, and added to the limit: loop devices are root's");
     return OK;
 }
 

@@ -15,6 +15,7 @@ struct scratch_template {
 struct scratch {
     int dir; /* DATA/sandbox; owned */
     bool on_disk;
+    char why[256]; /* not on disk: why, and the remedy */
     uint64_t uses;
     struct scratch_template templates[SCRATCH_TEMPLATES_MAX];
 };
@@ -24,7 +25,15 @@ MUST_CHECK enum outcome scratch_init(struct scratch *s, int data_dir, bool privi
 void scratch_done(struct scratch *s);
 /* The template of that size, made now if need be; borrowed. Blocks for some 10 ms when it must be made. */
 MUST_CHECK enum outcome scratch_template(struct scratch *s, uint32_t mb, int *fd, struct error *err);
-/* In the sandbox's first process, still privileged: a detached mount with the fresh file system, to be moved to its place. `loop_number` -1 for tmpfs. */
-MUST_CHECK enum outcome scratch_mount(int dir, int template_fd, int *mount, int *loop_number, struct error *err);
+/* Which use of which loop device: another keeper on this machine may get the number a moment after us, so the number alone says nothing. */
+struct scratch_loop {
+    int32_t number;    /* -1 none */
+    uint64_t sequence; /* the kernel counts one up at each attach and detach (BLKGETDISKSEQ, Linux 5.15) */
+};
+#define SCRATCH_LOOP_NONE ((struct scratch_loop){ .number = -1 })
+
+/* In the sandbox's first process, still privileged: a detached mount with the fresh file system, to be moved to its place. */
+MUST_CHECK enum outcome scratch_mount(int dir, int template_fd, int *mount, struct scratch_loop *loop,
+                                      struct error *err);
 MUST_CHECK enum outcome scratch_mount_tmpfs(uint32_t mb, int *mount, struct error *err);
-bool scratch_loop_free(int loop_number); /* nothing is attached to it (any more) */
+bool scratch_loop_free(const struct scratch_loop *loop); /* our image is attached to it no more */

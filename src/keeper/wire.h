@@ -4,6 +4,7 @@
 #pragma once
 
 #include "keeper/keeper.h"
+#include "keeper/scratch.h"
 
 enum { WIRE_VERSION = 1 };
 enum wire_type { WIRE_START = 1, WIRE_KILL = 2 };
@@ -53,9 +54,9 @@ enum report_type { REPORT_STARTED = 1, REPORT_FAILED, REPORT_ENDED };
 enum { REPORT_DESCRIPTORS_MAX = 3 }; /* STARTED: listener, pidfd of the runtime, /proc of the sandbox */
 struct sandbox_report {
     uint32_t type;
-    int32_t wait_status; /* ENDED */
-    int32_t loop;        /* STARTED, FAILED: number of the loop device behind /tmp, or -1 */
-    char message[256];   /* FAILED */
+    int32_t wait_status;      /* ENDED */
+    struct scratch_loop loop; /* STARTED, FAILED: what is behind /tmp */
+    char message[256];        /* FAILED */
 };
 
 /* One packet with descriptors. Returns what sendmsg and recvmsg give; recv never leaves a descriptor behind:

@@ -23,9 +23,30 @@ static void queue_a_file(void)
     sendmsg(pair[0], &message, 0);
 }
 
+/* Into the channel's queue, where only the server can end it. */
+static void queue_in_channel(void)
+{
+    int fd = open("/tmp/held2", O_RDWR | O_CREAT, 0600);
+    char byte = 'x', room[CMSG_SPACE(sizeof(int))] = { 0 };
+    struct iovec part = { &byte, 1 };
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)
+    };
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    sendmsg(3, &message, 0);
+}
+
 int main(int argc, char **argv)
 {
     queue_a_file();
+    if (argc > 1 && strcmp(argv[1], "channel") == 0) {
+        queue_in_channel();
+        return 4;
+    }
     for (int i = 0; i < 5; i++)
         if (fork() == 0) {
             setsid();

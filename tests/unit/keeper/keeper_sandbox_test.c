@@ -163,6 +163,18 @@ static void the_end_of_the_runtime_ends_everything_it_left_behind(void **state)
     instance_free(i);
 }
 
+static void a_file_of_tmp_in_the_channels_queue_does_not_hide_the_end(void **state)
+{
+    struct world *w = *state;
+    struct instance *i = world_start(w, "linger", "channel", 256);
+    world_wait_ended(w, i);
+    assert_int_equal(WEXITSTATUS(i->end.wait_status), 4);
+    instance_free(i); /* closes the channel, and with it goes the rest: teardown counts */
+    for (uint64_t give_up = clock_mono_us() + WORLD_WAIT_MS * 1000ull;
+         world_count_loops(w) > 0 && clock_mono_us() < give_up;)
+        usleep(2000);
+}
+
 static void a_signal_that_ends_the_runtime_is_told(void **state)
 {
     struct world *w = *state;
@@ -314,6 +326,7 @@ int main(int argc, char **argv)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(tmp_is_empty_for_the_next_instance, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_of_the_runtime_ends_everything_it_left_behind, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_of_tmp_in_the_channels_queue_does_not_hide_the_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_signal_that_ends_the_runtime_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(a_kill_ends_it_whatever_it_does, setup, teardown),
         cmocka_unit_test_setup_teardown(a_frozen_instance_computes_nothing_and_can_be_killed, setup, teardown),
