@@ -8,19 +8,30 @@ import subprocess
 import threading
 import time
 
+import botocore.exceptions
 import pytest
 
 from helpers import (Answer, Hearth, Snapshot, assert_nothing_left_of, aws_error, binary, descendants_of, make_zip, node, python, signed_request,
                      wait_until, RawConnection)
 
 WHO = "const id = require('node:crypto').randomUUID();\nlet calls = 0;\nexports.handler = async (e) => { calls += 1; if (e.wait) await new Promise((r) => setTimeout(r, e.wait)); return { id, calls }; };"
-COUNT_OF = 16
 
 
 def together(count, call):
     """count calls at once, each on a thread of its own; their results in order."""
     with concurrent.futures.ThreadPoolExecutor(count) as pool:
         return list(pool.map(call, range(count)))
+
+
+def insist(call):
+    """Repeats a call while it is throttled: the tests' own other calls may have taken its place for a moment."""
+    while True:
+        try:
+            return call()
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "TooManyRequestsException":
+                raise
+            time.sleep(0.01)
 
 
 # ---- reuse and scale ------------------------------------------------------------------------------------------------------------
@@ -69,14 +80,8 @@ def test_above_the_accounts_limit_calls_are_throttled_with_a_reason(new_hearth):
     server = new_hearth(options=["--concurrency", "2"])
     function = server.deploy(node(WHO), timeout=30)
     assert server.lambda_client.get_account_settings()["AccountLimit"]["ConcurrentExecutions"] == 2
-    running = threading.Barrier(3)
-
-    def slow(_):
-        running.wait()
-        return function({"wait": 4000}).ok()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        first = [pool.submit(slow, i) for i in range(2)]
-        running.wait()
+        first = [pool.submit(insist, lambda: function({"wait": 5000}).ok()) for _ in range(2)]
 
         def refused():
             try:
@@ -84,7 +89,7 @@ def test_above_the_accounts_limit_calls_are_throttled_with_a_reason(new_hearth):
             except server.lambda_client.exceptions.TooManyRequestsException as error:
                 return error
             return None
-        error = wait_until(refused, 3.5, "the third call is throttled")
+        error = wait_until(refused, 4.5, "the third call is throttled")
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 429
         assert error.response["Error"]["Code"] == "TooManyRequestsException"
         assert error.response["Reason"] == "ConcurrentInvocationLimitExceeded"
@@ -98,7 +103,7 @@ def test_the_limit_counts_over_all_functions(new_hearth):
     one, two = server.deploy(node(WHO), timeout=30), server.deploy(node(WHO), timeout=30)
     two({})
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(lambda: one({"wait": 3000}).ok())
+        slow = pool.submit(insist, lambda: one({"wait": 4000}).ok())
 
         def throttled():
             try:
@@ -106,7 +111,7 @@ def test_the_limit_counts_over_all_functions(new_hearth):
                 return False
             except server.lambda_client.exceptions.TooManyRequestsException:
                 return True
-        wait_until(throttled, 2.5, "the other function is throttled")
+        wait_until(throttled, 3.5, "the other function is throttled")
         slow.result()
     assert two({}).ok()["calls"] >= 2
 
@@ -165,7 +170,6 @@ def test_a_call_that_runs_while_its_function_is_updated_ends_with_the_old_code(h
     function = hearth.deploy(node("exports.handler = async () => { await new Promise((r) => setTimeout(r, 2500)); return 'old'; };"))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         old = pool.submit(lambda: function({}).ok())
-        wait_until(lambda: not old.done() and "START" in "START", 1)
         time.sleep(0.8)                                                    # it certainly runs now; if not, it answers 'new' and the test fails
         function.update(node("exports.handler = async () => 'new';"))
         assert function({}).ok() == "new"
