@@ -66,6 +66,7 @@ static enum outcome decode_body(struct frame *frame, struct error *err)
         return OK;
     case FRAME_INIT_FAILED:
     case FRAME_FAILED:
+    case FRAME_FATAL:
         return decode_failure(frame, &c, err);
     case FRAME_DONE:
         frame->payload = frame->body;
@@ -93,7 +94,8 @@ enum outcome frame_read(struct slice bytes, struct frame *out, size_t *used, siz
         return nonsense(err, "a frame that is too long");
     if (version != CHANNEL_VERSION || reserved != 0)
         return nonsense(err, "another version");
-    if (type != FRAME_READY && type != FRAME_INIT_FAILED && type != FRAME_DONE && type != FRAME_FAILED)
+    if (type != FRAME_READY && type != FRAME_INIT_FAILED && type != FRAME_DONE && type != FRAME_FAILED &&
+        type != FRAME_FATAL)
         return nonsense(err, "a type that an instance may not send");
     *need = CHANNEL_HEAD_BYTES + (size_t)length;
     struct frame frame = { .type = (enum frame_type)type, .sequence = sequence };

@@ -7,22 +7,36 @@
 
 /* ---- finishing ---- */
 
-void invocation_finish(struct invocation *invocation, const struct invocation_result *result)
+void invocation_answer(struct invocation *invocation, const struct invocation_result *result)
 {
     struct engine *engine = invocation->engine;
-    invocation_done_fn *done = invocation->done;
-    void *arg = invocation->arg;
     engine->in_flight--;
     if (engine->draining && engine->in_flight == 0)
         (void)uv_timer_start(&engine->drain_timer, engine_drain_step, 0, 0);
-    if (done != NULL)
-        done(result, arg);
+    if (invocation->done != NULL)
+        invocation->done(result, invocation->arg);
+}
+
+void invocation_free(struct invocation *invocation)
+{
     buffer_drop(&invocation->payload);
     buffer_drop(&invocation->tail);
     free(invocation->refusal);
     free(invocation->trace);
     free(invocation->client_context);
     free(invocation);
+}
+
+void invocation_finish(struct invocation *invocation, const struct invocation_result *result)
+{
+    invocation_answer(invocation, result);
+    invocation_free(invocation);
+}
+
+struct slice invocation_tail(const struct invocation *invocation)
+{
+    struct slice all = buffer_slice(&invocation->tail);
+    return all.len <= ENGINE_LOG_TAIL_BYTES ? all : slice_sub(all, all.len - ENGINE_LOG_TAIL_BYTES, all.len);
 }
 
 static void on_refuse_timer(uv_timer_t *timer)
@@ -127,12 +141,11 @@ static bool watch_instance(struct instance *i, uint64_t now_us)
     if (now_us - i->idle_since_us < ENGINE_WATCH_MS * 1000ULL)
         return i->meters.freeze >= 0; /* in use a moment ago: look again */
     uint64_t cpu = keeper_meter_cpu_us(&i->meters);
-    bool first = i->watch_looks == 0;
-    bool busy = !first && cpu - i->watch_cpu_us > ENGINE_WATCH_CPU_US;
+    /* After its answer the runtime turns its loop once and collects garbage: that much is no work of the function's. */
+    bool busy = cpu - i->watch_cpu_us > (i->watch_looks == 0 ? ENGINE_WATCH_TAIL_CPU_US : ENGINE_WATCH_CPU_US);
     i->watch_looks++;
     i->watch_cpu_us = cpu;
-    if (busy)
-        i->noisy = true;
+    i->noisy += busy ? 1 : 0;
     if (busy || keeper_meter_tasks(&i->meters) > i->tasks_at_ready ||
         now_us - i->idle_since_us >= ENGINE_FREEZE_IDLE_MS * 1000ULL)
         instance_freeze(i);
@@ -198,10 +211,11 @@ static void make_idle(struct instance *i)
     i->state = INSTANCE_IDLE;
     i->idle_since_us = clock_mono_us();
     i->watch_looks = 0;
+    i->watch_cpu_us = keeper_meter_cpu_us(&i->meters);
     DL_PREPEND(i->pool->idle, i);
     DL_APPEND2(engine->idle, i, idle_prev, idle_next);
     engine->idle_count++;
-    if (i->noisy)
+    if (i->noisy >= ENGINE_NOISY_TIMES)
         instance_freeze(i);
     else if (!uv_is_active((uv_handle_t *)&engine->watch_timer) ||
              uv_timer_get_due_in(&engine->watch_timer) > ENGINE_WATCH_MS)
@@ -325,7 +339,7 @@ void dispatch_fail_oldest(struct pool *pool, struct slice error_type, struct sli
     struct invocation_result result = {
         .status = INVOCATION_FUNCTION_ERROR,
         .payload = error_json,
-        .log_tail = buffer_slice(&oldest->tail),
+        .log_tail = invocation_tail(oldest),
         .executed_version = slice_of(pool->function->version),
     };
     invocation_finish(oldest, &result);

@@ -56,17 +56,16 @@ static void on_keeper(uv_poll_t *poll, int status, int events)
 
 /* ---- opening ---- */
 
-static uint32_t concurrency_limit(const struct engine_config *config)
+/* How many calls this box's memory carries. */
+static uint32_t calls_of_memory(void)
 {
-    if (config->concurrency > 0)
-        return config->concurrency;
     uint64_t memory_mb = uv_get_total_memory() / mebibyte, held = uv_get_constrained_memory() / mebibyte;
     if (held > 0 && held < memory_mb)
         memory_mb = held;
-    uint64_t limit = memory_mb / ENGINE_MEMORY_MB_A_CALL;
-    if (limit < ENGINE_CONCURRENCY_MIN)
-        limit = ENGINE_CONCURRENCY_MIN;
-    return (uint32_t)(limit > ENGINE_CONCURRENCY_MAX ? ENGINE_CONCURRENCY_MAX : limit);
+    uint64_t calls = memory_mb / ENGINE_MEMORY_MB_A_CALL;
+    if (calls < ENGINE_CONCURRENCY_MIN)
+        calls = ENGINE_CONCURRENCY_MIN;
+    return (uint32_t)(calls > ENGINE_CONCURRENCY_MAX ? ENGINE_CONCURRENCY_MAX : calls);
 }
 
 enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, struct engine **out,
@@ -75,9 +74,11 @@ enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, st
     struct engine *engine = memory_new(sizeof(*engine));
     engine->loop = loop;
     engine->config = *config;
-    engine->limit = concurrency_limit(config);
-    /* As many instances as calls may run: an idle one gives way when a call needs its place. */
-    engine->instances_max = engine->limit < KEEPER_INSTANCES_MAX / 2 ? engine->limit : KEEPER_INSTANCES_MAX / 2;
+    engine->limit = config->concurrency > 0 ? config->concurrency : calls_of_memory();
+    /* Idle instances do not count as calls, but the box must hold them: beyond this an idle one gives way to a new one. */
+    engine->instances_max = engine->limit > calls_of_memory() ? engine->limit : calls_of_memory();
+    if (engine->instances_max > KEEPER_INSTANCES_MAX / 2)
+        engine->instances_max = KEEPER_INSTANCES_MAX / 2;
     engine->starts_max = (size_t)uv_available_parallelism() * ENGINE_STARTS_A_CORE;
     if (registry_load(engine, err) != OK) {
         registry_free(engine);
@@ -166,7 +167,6 @@ static void on_engine_handle_closed(uv_handle_t *handle)
     struct engine *engine = handle->data;
     if (--engine->open_handles > 0)
         return;
-    registry_free(engine);
     free(engine->unsent);
     free(engine);
 }
@@ -175,6 +175,7 @@ void engine_free(struct engine *engine)
 {
     if (engine == NULL)
         return;
+    registry_free(engine); /* at once: the rooms below close after this call */
     uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer, (uv_handle_t *)&engine->watch_timer,
                                (uv_handle_t *)&engine->drain_timer, (uv_handle_t *)&engine->refuse_timer,
                                (uv_handle_t *)&engine->keeper_poll };

@@ -16,7 +16,7 @@ static bool may_send(const struct instance *i, enum frame_type type)
 {
     if (i->state == INSTANCE_STARTING)
         return !i->ready && (type == FRAME_READY || type == FRAME_INIT_FAILED);
-    return i->state == INSTANCE_BUSY && (type == FRAME_DONE || type == FRAME_FAILED);
+    return i->state == INSTANCE_BUSY && (type == FRAME_DONE || type == FRAME_FAILED || type == FRAME_FATAL);
 }
 
 /* ---- the end ---- */
@@ -162,7 +162,7 @@ static void fail_call(struct instance *i, const char *type, const char *message,
         .status = INVOCATION_FUNCTION_ERROR,
         .payload = buffer_slice(&json),
         .payload_buffer = &json,
-        .log_tail = buffer_slice(&invocation->tail),
+        .log_tail = invocation_tail(invocation),
         .executed_version = slice_of(i->pool->function->version),
     };
     invocation_finish(invocation, &result);
@@ -237,7 +237,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
 {
     struct invocation *invocation = i->invocation;
     uint64_t took = duration_us(invocation);
-    bool failed = frame->type == FRAME_FAILED;
+    bool failed = frame->type != FRAME_DONE;
     struct buffer large = BUFFER_EMPTY;
     struct invocation_result result = {
         .status = failed ? INVOCATION_FUNCTION_ERROR : INVOCATION_SUCCEEDED,
@@ -255,17 +255,23 @@ static void take_answer(struct instance *i, const struct frame *frame)
     drain_output(i);
     report_output_flush(i, &i->out[0]);
     report_output_flush(i, &i->out[1]);
-    report_end(i, invocation, took, NULL, NULL);
-    result.log_tail = buffer_slice(&invocation->tail);
+    if (invocation->log_tail)
+        report_end(i, invocation, took, NULL, NULL);
+    result.log_tail = invocation_tail(invocation);
     (void)take_invocation(i);
     i->served = true;
-    i->pool->start_failures = 0;
-    /* First the instance, so that a caller who invokes again from `done` finds it idle; the frame's bytes stay where they
-     * are until on_channel_read has consumed them. */
-    struct function *function = function_hold(i->pool->function);
-    dispatch_instance_ready(i);
-    invocation_finish(invocation, &result);
-    function_release(function);
+    struct pool *pool = i->pool;
+    pool->start_failures = 0;
+    invocation_answer(invocation, &result); /* first of all: the caller waits for it, everything below can */
+    if (!invocation->log_tail)
+        report_end(i, invocation, took, NULL, NULL);
+    invocation_free(invocation);
+    if (frame->type == FRAME_FATAL) {
+        instance_kill(i); /* it is on its way out: no other call may meet that */
+        dispatch_start_over(pool);
+    } else {
+        dispatch_instance_ready(i);
+    }
     buffer_drop(&large);
 }
 
@@ -274,7 +280,7 @@ static bool take_frame(struct instance *i, const struct frame *frame)
 {
     struct error err;
     bool turn = may_send(i, frame->type);
-    bool for_call = frame->type == FRAME_DONE || frame->type == FRAME_FAILED;
+    bool for_call = frame->type != FRAME_READY && frame->type != FRAME_INIT_FAILED;
     if (!turn || frame->sequence != (for_call ? i->sequence : 0)) {
         (void)error_set(&err, ERROR_INVALID, "", "it spoke out of turn (frame type 0x%02x)", frame->type);
         punish(i, &err);

@@ -27,15 +27,17 @@
 #include "engine/engine.h"
 
 enum {
-    ENGINE_STARTS_A_CORE = 2,        /* instances that boot at once; a boot is all CPU, more only make each slower */
-    ENGINE_WATCH_MS = 20,            /* between looks at an instance that has just become idle */
-    ENGINE_WATCH_LOOKS = 4,          /* looks in which it must stay quiet */
-    ENGINE_WATCH_CPU_US = 3000,      /* more CPU than this between two looks is work */
-    ENGINE_FREEZE_IDLE_MS = 1000,    /* whatever is idle for that long is frozen by its cgroup */
-    ENGINE_EXIT_GRACE_MS = 200,      /* from the channel's end to the process's: then it is killed */
-    ENGINE_END_MS = 5000,            /* draining: instances must be gone by then */
-    ENGINE_DRAIN_LOOK_MS = 10,       /* while instances end: the keeper's events do not say "the last" */
-    ENGINE_START_FAILURES_MAX = 3,   /* sandboxes that cannot be made in a row before a waiter is told */
+    ENGINE_STARTS_A_CORE = 2, /* instances that boot at once; a boot is all CPU, more only make each slower */
+    ENGINE_WATCH_MS = 20,     /* between looks at an instance that has just become idle */
+    ENGINE_WATCH_LOOKS = 8, /* looks in which it must stay quiet: longer than a period of its CPU quota (100 ms) */
+    ENGINE_WATCH_TAIL_CPU_US = 2000, /* the same for the first look after an answer: the runtime tidies up */
+    ENGINE_NOISY_TIMES = 3,    /* caught working so often: from then on it is frozen as soon as it has answered */
+    ENGINE_WATCH_CPU_US = 100, /* more CPU than this between two looks is work: an instance that waits uses none */
+    ENGINE_FREEZE_IDLE_MS = 1000,  /* whatever is idle for that long is frozen by its cgroup */
+    ENGINE_EXIT_GRACE_MS = 200,    /* from the channel's end to the process's: then it is killed */
+    ENGINE_END_MS = 5000,          /* draining: instances must be gone by then */
+    ENGINE_DRAIN_LOOK_MS = 10,     /* while instances end: the keeper's events do not say "the last" */
+    ENGINE_START_FAILURES_MAX = 3, /* sandboxes that cannot be made in a row before a waiter is told */
     LOG_STREAM_BYTES = 96,
 };
 
@@ -50,41 +52,41 @@ enum instance_state {
 struct invocation {
     struct invocation *prev, *next; /* pool->waiting, or engine->refused */
     struct engine *engine;
-    struct pool *pool;              /* NULL once refused */
-    struct instance *instance;      /* NULL while it waits */
+    struct pool *pool;         /* NULL once refused */
+    struct instance *instance; /* NULL while it waits */
     char request_id[UUID_TEXT_BYTES];
-    char *trace, *client_context;   /* owned; NULL: none */
+    char *trace, *client_context; /* owned; NULL: none */
     struct buffer payload;
     uint32_t sequence;
     bool log_tail;
-    bool cold;                      /* first on its instance: REPORT tells the init time */
-    uint64_t started_us;            /* handed to its instance */
-    struct buffer tail;             /* the end of its log, for X-Amz-Log-Result; bounded by trimming */
-    size_t log_bytes;               /* all it printed */
-    bool log_cut;                   /* its output passed ENGINE_LOG_BYTES_A_CALL_MAX */
-    struct error *refusal;          /* set when it is in engine->refused */
+    bool cold;             /* first on its instance: REPORT tells the init time */
+    uint64_t started_us;   /* handed to its instance */
+    struct buffer tail;    /* the end of its log, for X-Amz-Log-Result; bounded by trimming */
+    size_t log_bytes;      /* all it printed */
+    bool log_cut;          /* its output passed ENGINE_LOG_BYTES_A_CALL_MAX */
+    struct error *refusal; /* set when it is in engine->refused */
     const char *reason;
-    invocation_done_fn *done;       /* NULL: abandoned */
+    invocation_done_fn *done; /* NULL: abandoned */
     void *arg;
 };
 
 struct pool {
     struct engine *engine;
-    struct function *function;      /* held; its package too */
-    const struct runtime_id *actual;/* the installed runtime that runs it */
-    struct instance *idle;          /* most recently used first */
-    struct invocation *waiting;     /* oldest first */
+    struct function *function;       /* held; its package too */
+    const struct runtime_id *actual; /* the installed runtime that runs it */
+    struct instance *idle;           /* most recently used first */
+    struct invocation *waiting;      /* oldest first */
     size_t waiting_count, starting, instances;
     unsigned start_failures;
     bool in_start_queue;
-    struct pool *prev, *next;       /* engine->start_queue */
-    bool retired;                   /* replaced or deleted: serves who waits, starts nothing for others */
+    struct pool *prev, *next; /* engine->start_queue */
+    bool retired;             /* replaced or deleted: serves who waits, starts nothing for others */
 };
 
 struct output { /* one of stdout, stderr */
     uv_pipe_t pipe;
     bool open;
-    struct buffer line;             /* an unfinished line */
+    struct buffer line; /* an unfinished line */
 };
 
 struct instance {
@@ -92,25 +94,26 @@ struct instance {
     struct pool *pool;
     enum instance_state state;
     uint64_t id;
-    UT_hash_handle hh;              /* engine->instances */
+    UT_hash_handle hh;                      /* engine->instances */
     struct instance *prev, *next;           /* pool->idle */
     struct instance *idle_prev, *idle_next; /* engine->idle: longest idle first */
     struct invocation *invocation;
     uv_pipe_t channel;
     uv_timer_t deadline;
     struct output out[2];
-    unsigned handles;               /* uv handles that are not closed yet */
+    unsigned handles; /* uv handles that are not closed yet */
     bool channel_open, ready, keeper_started, exited, killed;
-    bool nonsense;                  /* killed for what it sent */
-    bool served;                    /* has answered once: the next call is warm */
-    bool frozen, noisy;             /* noisy: worked between calls once; from then on frozen at once */
+    bool nonsense; /* killed for what it sent */
+    bool served;   /* has answered once: the next call is warm */
+    bool frozen;
+    unsigned noisy; /* how often it was caught working between calls */
     uint32_t sequence, init_us;
     uint64_t start_us, idle_since_us, watch_cpu_us;
     unsigned watch_looks;
     uint32_t tasks_at_ready;
     struct keeper_meters meters;
-    void *api;                      /* the server's listener in its sandbox */
-    struct principal principal;     /* a copy; its key is removed at the end */
+    void *api;                  /* the server's listener in its sandbox */
+    struct principal principal; /* a copy; its key is removed at the end */
     bool has_key;
     char stream[LOG_STREAM_BYTES];
     struct buffer in;               /* bytes of frames that are not complete */
@@ -121,8 +124,8 @@ struct instance {
 
 struct function_entry {
     char *name;
-    struct function *function;      /* held, and its package */
-    bool changing;                  /* an update or delete is under way */
+    struct function *function; /* held, and its package */
+    bool changing;             /* an update or delete is under way */
     UT_hash_handle hh;
 };
 
@@ -133,7 +136,7 @@ struct engine {
     struct function_entry **sorted; /* by name */
     size_t function_count, function_cap;
     uint64_t code_bytes;
-    struct instance *instances;     /* by the keeper's id */
+    struct instance *instances; /* by the keeper's id */
     struct instance *idle;
     struct pool *start_queue;
     size_t starting, idle_count, in_flight, instance_count, waiting_count;
@@ -146,14 +149,14 @@ struct engine {
     uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer;
     struct invocation *refused;
     unsigned open_handles;
-    struct instance **unsent;       /* kills that the keeper's socket did not take */
+    struct instance **unsent; /* kills that the keeper's socket did not take */
     size_t unsent_count, unsent_cap;
-    uint64_t drain_due_ms;          /* the loop's time */
+    uint64_t drain_due_ms; /* the loop's time */
     bool draining, cutting, ended;
     void (*drained)(void *arg);
     void *drained_arg;
-    char output_bytes[16 * 1024];   /* what one read of an instance's pipe fills */
-    size_t changes;                 /* create/update/delete under way */
+    char output_bytes[16 * 1024]; /* what one read of an instance's pipe fills */
+    size_t changes;               /* create/update/delete under way */
 };
 
 /* registry.c */
@@ -163,32 +166,40 @@ struct function_entry *registry_find(const struct engine *engine, struct slice n
 
 /* dispatch.c */
 struct pool *pool_of(struct engine *engine, struct function *function);
-void pool_retire(struct function *function);          /* a replaced or deleted function: idle instances go, the rest drains */
+void pool_retire(
+    struct function *function); /* a replaced or deleted function: idle instances go, the rest drains */
 void pool_maybe_free(struct pool *pool);
-void dispatch_instance_ready(struct instance *instance); /* READY, or an answer is in: gives it work, keeps or stops it */
-void dispatch_start_over(struct pool *pool);          /* one that was starting is no longer: perhaps another must */
-void dispatch_fail_oldest(struct pool *pool, struct slice error_type, struct slice error_json, struct instance *instance);
+void dispatch_instance_ready(
+    struct instance *instance);              /* READY, or an answer is in: gives it work, keeps or stops it */
+void dispatch_start_over(struct pool *pool); /* one that was starting is no longer: perhaps another must */
+void dispatch_fail_oldest(struct pool *pool, struct slice error_type, struct slice error_json,
+                          struct instance *instance);
 void dispatch_refuse_oldest(struct pool *pool, const struct error *err);
 void dispatch_idle_remove(struct instance *instance);
-void dispatch_pump(struct engine *engine);            /* starts what may be started */
-void invocation_finish(struct invocation *invocation, const struct invocation_result *result); /* calls done, frees it */
+void dispatch_pump(struct engine *engine); /* starts what may be started */
+void invocation_answer(struct invocation *invocation, const struct invocation_result *result); /* calls done */
+void invocation_free(struct invocation *invocation);
+void invocation_finish(struct invocation *invocation, const struct invocation_result *result); /* both */
+struct slice invocation_tail(const struct invocation *invocation);                             /* its last 4 KB */
 void invocation_refuse(struct invocation *invocation, const struct error *err, const char *reason);
 void dispatch_timers_init(struct engine *engine);
 
 /* engine.c */
-void engine_drain_step(uv_timer_t *timer);            /* looks whether the next step of the drain is due */
+void engine_drain_step(uv_timer_t *timer); /* looks whether the next step of the drain is due */
 
 /* instance.c */
 MUST_CHECK enum outcome instance_start(struct pool *pool, struct error *err);
 void instance_invoke(struct instance *instance, struct invocation *invocation);
-void instance_kill(struct instance *instance);        /* any state -> STOPPING; its invocation must have been finished */
+void instance_kill(struct instance *instance); /* any state -> STOPPING; its invocation must have been finished */
 void instance_event(struct instance *instance, struct keeper_event *event);
 void instance_thaw(struct instance *instance);
 void instance_freeze(struct instance *instance);
-void instance_cut(struct instance *instance, const struct error *err); /* shutdown: its call is refused, it is killed */
+void instance_cut(struct instance *instance,
+                  const struct error *err); /* shutdown: its call is refused, it is killed */
 
 /* report.c */
-void report_log(struct instance *instance, struct invocation *invocation, struct slice text); /* one event: file and tail */
+void report_log(struct instance *instance, struct invocation *invocation,
+                struct slice text); /* one event: file and tail */
 void report_start(struct instance *instance, struct invocation *invocation);
 /* END and REPORT. status and error_type NULL on success. */
 void report_end(struct instance *instance, struct invocation *invocation, uint64_t duration_us, const char *status,

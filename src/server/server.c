@@ -53,7 +53,7 @@ struct server {
     char access_key[ACCESS_KEY_BYTES], secret[SECRET_KEY_BYTES];
     uv_signal_t on_term, on_int, on_hup;
     uv_timer_t flush_timer;
-    bool stopping, engine_drained, closing;
+    bool stopping, engine_drained, engine_late, closing;
     unsigned http_left; /* http servers that are not closed yet */
 };
 
@@ -261,6 +261,8 @@ static void on_store_closed(void *arg)
     uv_close((uv_handle_t *)&s->on_int, NULL);
     uv_close((uv_handle_t *)&s->on_hup, NULL);
     uv_close((uv_handle_t *)&s->flush_timer, NULL);
+    if (s->engine_late) /* an instance that the keeper could not end in time: its handles do not keep us */
+        uv_stop(&s->loop);
 }
 
 static void on_http_closed(void *arg)
@@ -268,10 +270,10 @@ static void on_http_closed(void *arg)
     struct server *s = arg;
     if (--s->http_left > 0)
         return;
-    package_store_close(s->packages);
-    s->packages = NULL;
     engine_free(s->engine);
     s->engine = NULL;
+    package_store_close(s->packages);
+    s->packages = NULL;
     store_close(s->store, on_store_closed, s);
 }
 
@@ -302,6 +304,9 @@ static void on_engine_drained(void *arg)
 {
     struct server *s = arg;
     s->engine_drained = true;
+    struct engine_figures figures;
+    engine_figures(s->engine, &figures);
+    s->engine_late = figures.instances > 0;
     if (s->http_left == 0)
         close_doors(s);
     else
