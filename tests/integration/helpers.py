@@ -228,12 +228,9 @@ def cgroups_named(part):
     return found
 
 
-def cgroup_names_of(pid):
-    """The path components of a process's cgroups that are Hearth's."""
-    names = set()
-    for line in _read(f"/proc/{pid}/cgroup").splitlines():
-        names.update(part for part in line.split(":", 2)[2].split("/") if part.startswith("hearth"))
-    return names
+def cgroup_parts_of(keeper):
+    """The names of a server's own cgroup directories: its keeper holds them open."""
+    return {match.group(1) for link in descriptors_of(keeper).values() for match in [re.match(r"/sys/fs/cgroup/.*/(hearth-[0-9a-f]+)", link)] if match}
 
 
 def network_namespaces():
@@ -262,8 +259,8 @@ class Snapshot:
                 for kind in os.listdir(f"/proc/{pid}/ns"):
                     with contextlib.suppress(OSError):
                         self.namespaces.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
-        names = set().union(*(cgroup_names_of(pid) for pid in [hearth.pid, *self.processes])) | hearth.cgroup_parts
-        hearth.cgroup_parts |= names
+        hearth._note_cgroups()
+        names = hearth.cgroup_parts
         self.cgroups = sorted(path for name in names for path in cgroups_named(name))
         self.files = sorted(str(p.relative_to(hearth.data)) for p in hearth.data.rglob("*")
                             if not str(p.relative_to(hearth.data)).startswith(("logs/", "hearth.db", "code/")))
@@ -534,12 +531,7 @@ class Hearth:
 
     def _note_cgroups(self):
         with contextlib.suppress(Exception):
-            for pid in [self.pid, *descendants_of(self.pid)]:
-                self.cgroup_parts |= cgroup_names_of(pid) - self._own_cgroups()
-
-    @staticmethod
-    def _own_cgroups():
-        return cgroup_names_of(os.getpid())
+            self.cgroup_parts |= cgroup_parts_of(self.keeper_pid)
 
     # -- what it said
     def dump(self, lines=80):

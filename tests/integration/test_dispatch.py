@@ -113,7 +113,7 @@ def test_the_limit_counts_over_all_functions(new_hearth):
                 return True
         wait_until(throttled, 3.5, "the other function is throttled")
         slow.result()
-    assert two({}).ok()["calls"] >= 2
+    assert two({}).ok(), "and then there is room again"
 
 
 # ---- retirement -----------------------------------------------------------------------------------------------------------------
