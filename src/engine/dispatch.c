@@ -138,7 +138,7 @@ static void arm_idle_timer(struct engine *engine);
 /* Whatever has been quiet for a while is frozen, whatever works between calls at once: computing while nobody pays. */
 static bool watch_instance(struct instance *i, uint64_t now_us)
 {
-    if (now_us - i->idle_since_us < ENGINE_WATCH_MS * 1000ULL)
+    if (now_us - i->idle_since_us < ENGINE_WATCH_MS * 1000ULL / 2)
         return i->meters.freeze >= 0; /* in use a moment ago: look again */
     uint64_t cpu = keeper_meter_cpu_us(&i->meters);
     /* After its answer the runtime turns its loop once and collects garbage: that much is no work of the function's. */

@@ -168,6 +168,8 @@ static void *open_instance_api(int *fd, const struct principal *principal, void 
     struct http_listener *listener = NULL;
     struct error err;
     (void)principal; /* who calls is decided by the signature, there as here */
+    if (s->stopping) /* no new calls are taken: an instance that was still starting would only be refused */
+        return NULL;
     if (http_listen(s->api_http, fd, NULL, &listener, &err) != OK) {
         log_error("server", &err, "an instance cannot call the API");
         return NULL;
