@@ -31,7 +31,7 @@ struct instance {
     size_t output_len;
 };
 
-/* main of every test program: "ordinary" as first argument makes it an ordinary user. False: the test cannot run here (exit 77). */
+/* main of every test program: "ordinary" as first argument makes it an ordinary user, "version-2" hides cgroups of version 1. False: the test cannot run here (exit 77). */
 bool world_become(int argc, char **argv);
 
 struct world *world_new(void);           /* asserts that a keeper can be had */
