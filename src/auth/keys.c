@@ -41,8 +41,9 @@ void keyring_free(struct keyring *keyring)
 {
     if (keyring == NULL)
         return;
-    while (keyring->keys != NULL)
-        key_free(keyring, keyring->keys);
+    struct key *key, *next;
+    HASH_ITER (hh, keyring->keys, key, next)
+        key_free(keyring, key);
     free(keyring);
 }
 

@@ -67,7 +67,7 @@ enum outcome json_parse(struct slice text, yyjson_doc **out, struct error *err)
         return error_set(err, ERROR_INVALID, "Send a JSON document.", "JSON document is empty");
     yyjson_read_err why = { 0 };
     /* Without the in-situ flag the text is not written to: the const cast is yyjson's own signature. */
-    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)text.at, text.len, YYJSON_READ_NOFLAG, NULL, &why);
+    yyjson_doc *doc = yyjson_read_opts((char *)text.at, text.len, YYJSON_READ_NOFLAG, NULL, &why);
     if (doc != NULL) {
         *out = doc;
         return OK;

@@ -13,11 +13,11 @@
 static struct slice shown(struct api_call *c, struct slice text)
 {
     enum { SHOWN_BYTES_MAX = 200 };
-    struct slice copy = call_copy(&c->call, slice_sub(text, 0, SHOWN_BYTES_MAX));
-    for (size_t i = 0; i < copy.len; i++)
-        if (copy.at[i] < 0x20 || copy.at[i] > 0x7e)
-            ((char *)(uintptr_t)copy.at)[i] = '?';
-    return copy;
+    size_t len = text.len < SHOWN_BYTES_MAX ? text.len : SHOWN_BYTES_MAX;
+    char *copy = arena_take(&c->call.arena, len + 1);
+    for (size_t i = 0; i < len; i++)
+        copy[i] = (char)(text.at[i] < 0x20 || text.at[i] > 0x7e ? '?' : text.at[i]);
+    return slice_from(copy, len);
 }
 
 /* ---- the service ---- */
