@@ -349,23 +349,25 @@ static enum outcome store_scan(struct package_store *store, struct error *err)
 {
     int fd = openat(store->code, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    enum outcome outcome = OK;
     if (!dir) {
         error_set_sys(err, errno, "Check who owns the data directory.", "could not read the directory \"code\"");
         fd_drop(&fd);
         return FAILED;
     }
-    for (struct dirent *entry; outcome == OK && (entry = readdir(dir)) != NULL;) {
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         struct slice name = slice_of(entry->d_name);
-        if (slice_starts(name, SLICE(".new-")) || slice_starts(name, SLICE(".old-")))
-            outcome = dir_remove(store->code, entry->d_name, err);
-        else if (is_digest(name))
+        struct error why = { 0 };
+        if (slice_starts(name, SLICE(".new-")) || slice_starts(name, SLICE(".old-"))) {
+            if (dir_remove(store->code, entry->d_name, &why) != OK)
+                log_error("engine", &why, "could not remove a leftover; the next start tries again");
+        } else if (is_digest(name)) {
             table_need(store, entry->d_name)->present = true;
-        else if (!slice_is(name, ".") && !slice_is(name, ".."))
+        } else if (!slice_is(name, ".") && !slice_is(name, "..")) {
             log_warn("engine", "the directory \"code\" holds \"%s\", which is not Hearth's", entry->d_name);
+        }
     }
     closedir(dir);
-    return outcome;
+    return OK;
 }
 
 enum outcome package_store_open(uv_loop_t *loop, int data_dir, const char *self, struct package_store **out,

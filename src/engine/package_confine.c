@@ -13,6 +13,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -141,7 +142,8 @@ static const int confine_calls[] = {
     SCMP_SYS(symlinkat),    SCMP_SYS(munmap),          SCMP_SYS(mremap),      SCMP_SYS(madvise),
     SCMP_SYS(brk),          SCMP_SYS(futex),           SCMP_SYS(exit),        SCMP_SYS(exit_group),
     SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall), SCMP_SYS(getrandom),   SCMP_SYS(clock_gettime),
-    SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigprocmask),  SCMP_SYS(sigaltstack),
+    SCMP_SYS(gettimeofday), SCMP_SYS(rt_sigprocmask),  SCMP_SYS(sigaltstack), SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
 };
 
 static enum outcome confine_seccomp(struct error *err)
@@ -175,6 +177,9 @@ enum outcome package_confine(int dir, struct error *err)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return error_set_sys(err, errno, confine_hint, "could not give up the unpacking process's rights");
     confine_root(dir);
+    /* Behind the change of namespace, which clears it: without the server nobody wants the tree, and the next server removes what lies aside. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return error_set_sys(err, errno, confine_hint, "could not tie the unpacking process to the server");
     TRY(confine_landlock(dir, err));
     TRY(confine_limits(err));
     return confine_seccomp(err);

@@ -10,6 +10,6 @@ enum {
     CONFINE_FILES_MAX = 16, /* descriptors: 0 to 5, and the file that is written */
 };
 
-/* Limits, no new privileges, not dumpable, root directory = `dir` (where the kernel lets us), Landlock (where the kernel has it), seccomp.
+/* The process dies with its parent from here on. Limits, no new privileges, not dumpable, root directory = `dir` (where the kernel lets us), Landlock (where the kernel has it), seccomp.
  *   dir   the only place that may be written; -1: none */
 MUST_CHECK enum outcome package_confine(int dir, struct error *err);

@@ -2,6 +2,7 @@
  * Descriptors: 3 the zip (a file that nobody changes any more), 4 the directory to fill (anything else: only check), 5 the answer: one JSON
  * object, {"files":n,"bytes":n} or {"error":"invalid|too-large|disk-full|internal","code":"...","message":"...","hint":"..."}. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -40,10 +41,19 @@ static void append_text(struct buffer *out, const char *name, const char *text)
     buffer_append_byte(out, '"');
 }
 
+/* The other end of the answer's pipe is the server's alone. */
+static bool server_is_gone(void)
+{
+    struct pollfd answer = { .fd = ANSWER_FD, .events = POLLOUT };
+    return poll(&answer, 1, 0) == 1 && (answer.revents & POLLERR);
+}
+
 static enum outcome unpack(int dir, struct package_figures *figures, struct error *err)
 {
     struct stat st;
     TRY(package_confine(dir, err));
+    if (server_is_gone()) /* it may have ended before we were tied to it */
+        _exit(1);
     if (fstat(ZIP_FD, &st) < 0 || st.st_size <= 0 || st.st_size > PACKAGE_ZIP_BYTES_MAX)
         return error_set(err, ERROR_INTERNAL, "Report this: it is a bug.", "the zip to unpack is not there");
     void *zip = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, ZIP_FD, 0);

@@ -7,10 +7,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -628,6 +631,127 @@ static void a_child_that_cannot_be_started_fails_the_put_alone(void **state)
     assert_int_equal(count_left(world), 0);
 }
 
+/* ---- blows ---- */
+
+/* A server that is killed while its child unpacks. */
+static int server_to_be_killed(struct world *world, struct buffer *zip)
+{
+    struct world inner = { .dir = world->dir };
+    struct error err = { 0 };
+    uv_loop_init(&inner.loop);
+    if (package_store_open(&inner.loop, inner.dir, "/proc/self/exe", &inner.store, &err) != OK)
+        return 1;
+    package_put(inner.store, zip, on_done, &inner);
+    uv_run(&inner.loop, UV_RUN_DEFAULT);
+    return 0;
+}
+
+static bool unpacking_has_begun(struct world *world)
+{
+    char command[256];
+    snprintf(command, sizeof(command), "test -n \"$(find %s/code -name z0 -size +0 2>/dev/null)\"", world->path);
+    return system(command) == 0; /* NOLINT */
+}
+
+static void when_the_server_is_killed_its_child_dies_and_the_next_start_cleans_up(void **state)
+{
+    struct world *world = *state;
+    struct buffer zip = BUFFER_EMPTY;
+    int status = 0, dead = 0;
+    world_close(world);
+    assert_true(made_by(world, "python3",
+                        "python3 -c \"import zipfile; z = zipfile.ZipFile('out.zip', 'w', 8); "
+                        "[z.writestr('z%d' % i, bytes(40000000)) for i in range(6)]; z.close()\"",
+                        &zip));
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0),
+                     0); /* the orphan comes to us: so its end can be awaited */
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(server_to_be_killed(world, &zip));
+    buffer_drop(&zip);
+    while (!unpacking_has_begun(world) && waitpid(pid, &status, WNOHANG) == 0)
+        continue;
+    kill(pid, SIGKILL);
+    while (waitpid(-1, &status, 0) > 0) {
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), SIGKILL);
+        dead++;
+    }
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
+    assert_int_equal(dead, 2); /* the server and its child */
+    assert_int_equal(count_left(world), 1);
+    world_open(world);
+    assert_int_equal(count_left(world), 0);
+}
+
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    fd_drop(&fd);
+    return ok;
+}
+
+/* A file system of 1 MB that only this process sees. */
+static bool mount_small(const char *path)
+{
+    char map[64];
+    uid_t uid = getuid();
+    gid_t gid = getgid();
+    if (unshare(uid == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        return false;
+    snprintf(map, sizeof(map), "0 %u 1", uid);
+    if (uid != 0 && (!write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/uid_map", map)))
+        return false;
+    snprintf(map, sizeof(map), "0 %u 1", gid);
+    if (uid != 0 && !write_text("/proc/self/gid_map", map))
+        return false;
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           mount("tmpfs", path, "tmpfs", 0, "size=1m") == 0;
+}
+
+static int put_on_full_disk(struct world *world)
+{
+    struct world inner = { .dir = -1 };
+    struct error err = { 0 };
+    struct buffer large = BUFFER_EMPTY;
+    for (int i = 0; i < 1500000; i++)
+        buffer_append_byte(&large, 'x');
+    if (!mount_small(world->path) || uv_loop_init(&inner.loop))
+        return 1;
+    inner.dir = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (package_store_open(&inner.loop, inner.dir, "/proc/self/exe", &inner.store, &err) != OK)
+        return 2;
+    put(&inner, ZIP({ .name = SLICE("large"),
+                      .content = buffer_slice(&large),
+                      .mode = S_IFREG | 0644 })); /* the zip itself */
+    if (inner.err.kind != ERROR_DISK_FULL || count_left(&inner) != 0)
+        return 3;
+    inner.err = (struct error){ 0 };
+    large.len = 700000;
+    put(&inner,
+        ZIP({ .name = SLICE("large"), .content = buffer_slice(&large), .mode = S_IFREG | 0644 })); /* its tree */
+    if (inner.err.kind != ERROR_DISK_FULL || count_left(&inner) != 0)
+        return 4;
+    put(&inner, ZIP(FILE_NAMED("small"))); /* and then it goes on */
+    buffer_drop(&large);
+    return inner.failures == 2 && count_left(&inner) == 1 ? 0 : 5;
+}
+
+static void a_full_disk_is_told_and_leaves_nothing_behind(void **state)
+{
+    struct world *world = *state;
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(put_on_full_disk(world));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* ---- the cage ---- */
 
 /* Answers the number of the first bar that was missing. */
@@ -752,6 +876,8 @@ int main(int argc, char **argv)
         TEST(leftovers_go_at_the_start_and_what_nobody_holds_at_the_sweep),
         TEST(closing_in_the_middle_answers_everybody_and_leaves_no_process),
         TEST(a_child_that_cannot_be_started_fails_the_put_alone),
+        TEST(when_the_server_is_killed_its_child_dies_and_the_next_start_cleans_up),
+        TEST(a_full_disk_is_told_and_leaves_nothing_behind),
         TEST(the_cage_lets_nothing_out),
         TEST(it_works_below_a_parent_that_it_may_not_enter),
     };
