@@ -61,7 +61,6 @@ static bool pattern_matches(struct slice pattern, const char *path, bool is_dir)
     bool anchored = slice_find(pattern, '/', &inner);
     if (slice_starts(pattern, SLICE("**/"))) {
         pattern = slice_sub(pattern, 3, pattern.len - 3);
-        anchored = slice_find(pattern, '/', &inner);
         /* at any depth: try every start of a component */
         AUTO(text)
         char *deep = slice_dup(pattern);
@@ -245,7 +244,7 @@ static enum outcome zip_entry(struct walk *walk, const struct entry *entry, zip_
         mode = S_IFDIR | 0755;
         index = zip_dir_add(zip, entry->path, ZIP_FL_ENC_UTF_8);
     } else {
-        zip_source_t *source;
+        zip_source_t *source = NULL;
         TRY(entry_source(walk, entry, zip, &source, err));
         index = zip_file_add(zip, entry->path, source, ZIP_FL_ENC_UTF_8);
         if (index < 0)

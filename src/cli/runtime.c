@@ -12,8 +12,6 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 
-extern char **environ;
-
 static const struct cli_option options[] = { CLI_JSON_OPTION };
 
 void cli_machine_drop(struct cli_machine *machine)
@@ -76,7 +74,7 @@ static void list(const struct cli_machine *machine, bool json)
 
 static enum outcome run_script(const char *script, const char *target, const char *id, struct error *err)
 {
-    char *words[] = { (char *)(uintptr_t)script, (char *)(uintptr_t)target, (char *)(uintptr_t)id, NULL };
+    char *words[] = { (char *)script, (char *)target, (char *)id, NULL };
     pid_t pid;
     int status;
     int problem = posix_spawn(&pid, script, NULL, NULL, words, environ);

@@ -1,6 +1,7 @@
 #include "server/config.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <ctype.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,7 +91,7 @@ enum { SETTING_COUNT = sizeof(settings) / sizeof(settings[0]), SETTING_NAME_BYTE
 
 static void *setting_at(const struct setting *s, const struct config *config)
 {
-    return (char *)(uintptr_t)config + s->offset;
+    return (char *)config + s->offset;
 }
 
 static bool setting_is_text(const struct setting *s)
@@ -332,7 +333,7 @@ static enum outcome setting_text(const struct setting *s, char **at, const char 
 static enum outcome setting_number(const struct setting *s, uint64_t *at, const char *where, struct slice value,
                                    struct error *err)
 {
-    uint64_t number;
+    uint64_t number = 0;
     char hint[ERROR_HINT_BYTES];
     bool duration = s->type == SETTING_DURATION;
     if (duration ? !value_duration(value, &number) : !slice_to_u64(value, UINT64_MAX, &number))
@@ -484,9 +485,10 @@ static enum outcome config_apply_flags(int argc, char **argv, struct config *con
 {
     for (int i = 0; i < argc; i++) {
         const struct setting *s = NULL;
-        struct slice value;
+        struct slice value = SLICE_EMPTY;
         char place[SETTING_NAME_BYTES + 2], flag[SETTING_NAME_BYTES];
         TRY(flag_read(argc, argv, &i, &s, &value, err));
+        assert(s != NULL);
         setting_flag(s, flag);
         (void)snprintf(place, sizeof(place), "--%s", flag);
         if (setting_is_file(s) == file_only)

@@ -81,7 +81,7 @@ static bool reading_has_seen(struct reading *r, struct slice key)
 
 static enum outcome reading_pair(struct reading *r, struct error *err)
 {
-    struct slice key, value;
+    struct slice key = SLICE_EMPTY, value = SLICE_EMPTY;
     char place[sizeof(r->place)];
     TRY(reading_scalar(r, &key, err));
     if (reading_has_seen(r, key))
