@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,27 @@
 #include "base/memory.h"
 #include "store/functions.h"
 #include "store/schema.h"
+
+/* SQLite syncs by these names: the test may take the disk away. */
+static atomic_bool sync_fails;
+
+static int sync_or_fail(long call, int fd)
+{
+    if (!atomic_load(&sync_fails))
+        return (int)syscall(call, fd);
+    errno = EIO;
+    return -1;
+}
+
+int fsync(int fd)
+{
+    return sync_or_fail(SYS_fsync, fd);
+}
+
+int fdatasync(int fd)
+{
+    return sync_or_fail(SYS_fdatasync, fd);
+}
 
 struct world {
     uv_loop_t loop;
@@ -312,6 +335,31 @@ static void a_job_that_ignores_the_loss_commits_nothing_by_itself(void **state)
     world_run(world);
     assert_int_equal(second.outcome, FAILED);
     assert_int_equal(world_count(world), 1);
+}
+
+static void a_commit_that_may_or_may_not_be_on_disk_is_unknown_and_not_run_again(void **state)
+{
+    struct world *world = *state;
+    struct gate gate;
+    struct item items[3] = { { .id = 1 }, { .id = 2, .fails_after_insert = true }, { .id = 3 } };
+    world_make_table(world);
+    gate_shut(&gate, world);
+    for (int i = 0; i < 3; i++) {
+        items[i].world = world;
+        store_write(world->store, job_insert, on_done, &items[i]);
+    }
+    atomic_store(&sync_fails, true);
+    gate_open(&gate, world);
+    atomic_store(&sync_fails, false);
+    assert_int_equal(items[0].kind, ERROR_UNKNOWN);
+    assert_int_equal(items[1].kind, ERROR_PRECONDITION); /* that it had no effect is known */
+    assert_int_equal(items[2].kind, ERROR_UNKNOWN);
+    assert_int_equal(items[0].runs, 1);
+    assert_true(strlen(world->last.hint) > 0);
+    struct item later = { .world = world, .id = 4 };
+    store_write(world->store, job_insert, on_done, &later); /* and it goes on */
+    world_run(world);
+    assert_int_equal(later.outcome, OK);
 }
 
 static void whatever_bytes_are_stored_come_back_the_same(void **state)
@@ -648,6 +696,7 @@ int main(void)
         TEST(a_broken_rule_of_the_table_fails_one_job_alone),
         TEST(when_the_whole_transaction_is_lost_its_other_jobs_are_run_again_alone),
         TEST(a_job_that_ignores_the_loss_commits_nothing_by_itself),
+        TEST(a_commit_that_may_or_may_not_be_on_disk_is_unknown_and_not_run_again),
         TEST(whatever_bytes_are_stored_come_back_the_same),
         TEST(a_reader_cannot_write),
         TEST(more_than_the_queue_holds_is_throttled_and_the_rest_is_done),
