@@ -19,7 +19,8 @@ _OWN_FIELDS = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__) 
 
 class LambdaLoggerHandler(logging.Handler):
     def emit(self, record):
-        sys.stdout.write(self.format(record))
+        entry = self.format(record)
+        sys.stdout.write(entry if entry.endswith("\n") else entry + "\n")  # a traceback comes behind the format's newline
 
 
 class LambdaLoggerFilter(logging.Filter):

@@ -37,9 +37,11 @@ def find_nodes():
 
 
 def find_pythons():
-    """The system's, and those of pyenv where somebody uses it: the bootstrap has to run on versions that Debian has not."""
-    found = {}
-    others = glob.glob(os.path.join(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions/3.*/bin/python3"))
+    """The system's; and with HEARTH_TEST_PYENV=1 those of pyenv, since the bootstrap has to run on versions that Debian has not."""
+    found, others = {}, []
+    if os.environ.get("HEARTH_TEST_PYENV"):
+        pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+        others = glob.glob(os.path.join(pyenv, "versions/3.*/bin/python3"))
     for command in ["/usr/bin/python3", *[f"/usr/bin/python3.{minor}" for minor in PYTHON_MINORS], *others]:
         version = version_of(command)
         if version and version[0] == 3 and version[1] in PYTHON_MINORS:

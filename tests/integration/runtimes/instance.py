@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 NODE_BOOTSTRAP = ROOT / "runtimes" / "node" / "bootstrap.js"
 PYTHON_BOOTSTRAP = ROOT / "runtimes" / "python" / "bootstrap.py"
 
-INVOKE, STOP, READY, INIT_FAILED, DONE, FAILED = 0x01, 0x02, 0x11, 0x12, 0x13, 0x14
+INVOKE, STOP, READY, INIT_FAILED, DONE, FAILED, FATAL = 0x01, 0x02, 0x11, 0x12, 0x13, 0x14, 0x16
 HEAD = struct.Struct("<IIBBH")
 PATIENCE_SECONDS = 30  # a bound for a broken build, not a figure that any test measures
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
@@ -35,7 +35,7 @@ class Frame:
     def __init__(self, type, sequence, body):
         self.type, self.sequence, self.body = type, sequence, body
         self.error_type = None
-        if type in (INIT_FAILED, FAILED):
+        if type in (INIT_FAILED, FAILED, FATAL):
             length = struct.unpack_from("<H", body)[0]
             self.error_type = body[2:2 + length].decode()
             body = body[2 + length:]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from instance import FAILED, INVOKE, PATIENCE_SECONDS
+from instance import FATAL
 
 REJECTED = "Runtime.UnhandledPromiseRejection"
 
@@ -126,11 +126,11 @@ def test_an_await_that_never_ends_while_loading_ends_with_nodes_own_status(node)
 # ---- what nobody catches ----
 
 def dies(instance, event=None):
-    """The last answer, when the instance says at once that it takes nothing more, and its exit status."""
+    """What the instance's last invocation came to, and its exit status. It says itself that it ends with it."""
     sequence = instance.send_invoke(event)
     frame = instance.receive()
-    assert (frame.type, frame.sequence) == (FAILED, sequence)
-    with pytest.raises(BrokenPipeError):  # deterministic: the instance refused before it answered
+    assert (frame.type, frame.sequence) == (FATAL, sequence)
+    with pytest.raises(BrokenPipeError):  # it has refused before it answered: the server cannot lose a call to it
         instance.channel.sendall(b"\0" * 12)
     return frame.json, instance.exit_status()
 

@@ -74,7 +74,7 @@ def test_relative_imports_and_the_packages_own_node_modules_are_found(node):
 
 def test_a_broken_package_json_is_named(node):
     failure = node.start("exports.handler = async () => 1", files={"package.json": "{"}).init_failure()
-    assert failure["errorMessage"].startswith("Invalid package config ")
+    assert f"{node.directory}/task/package.json" in failure["errorMessage"]
 
 
 def test_require_main_is_not_the_users_module(node):
