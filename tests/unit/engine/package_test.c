@@ -1,9 +1,4 @@
-/* Code packages: what becomes of an honest zip, and that nothing becomes of any other. The unpacking child is this program itself. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* Code packages: what becomes of an honest zip, and the life of the store that holds them. The unpacking child is this program itself. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,161 +6,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/memory.h"
-#include "engine/package.h"
-#include "engine/package_confine.h"
-#include "zip_maker.h"
-
-static const char unzip_text[] = "Could not unzip uploaded file. Please check your file, then try to upload again.";
-
-struct world {
-    uv_loop_t loop;
-    char path[64];
-    int dir;
-    struct package_store *store;
-    size_t answers, failures;
-    struct package_info info;
-    struct error err;
-};
-
-static void world_open(struct world *world)
-{
-    struct error err = { 0 };
-    assert_int_equal(uv_loop_init(&world->loop), 0);
-    if (package_store_open(&world->loop, world->dir, "/proc/self/exe", &world->store, &err) != OK)
-        fail_msg("%s", err.message);
-}
-
-static void world_run(struct world *world)
-{
-    assert_int_equal(uv_run(&world->loop, UV_RUN_DEFAULT), 0);
-}
-
-static void world_close(struct world *world)
-{
-    package_store_close(world->store);
-    world->store = NULL;
-    world_run(world);
-    assert_int_equal(uv_loop_close(&world->loop), 0);
-}
-
-static int set_up(void **state)
-{
-    struct world *world = memory_new(sizeof(*world));
-    strcpy(world->path, "/tmp/hearth-package-XXXXXX");
-    assert_non_null(mkdtemp(world->path));
-    world->dir = open(world->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    world_open(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *world = *state;
-    struct error err = { 0 };
-    if (world->store)
-        world_close(world);
-    fd_drop(&world->dir);
-    assert_int_equal(dir_remove(AT_FDCWD, world->path, &err), OK);
-    free(world);
-    return 0;
-}
-
-static void on_done(enum outcome outcome, const struct package_info *info, const struct error *err, void *arg)
-{
-    struct world *world = arg;
-    world->answers++;
-    if (outcome == OK) {
-        world->info = *info;
-    } else {
-        world->failures++;
-        world->err = *err;
-    }
-}
-
-/* How many entries the directory of packages has. */
-static size_t count_left(struct world *world)
-{
-    size_t count = 0;
-    DIR *dir = fdopendir(openat(world->dir, "code", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        count += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
-    closedir(dir);
-    return count;
-}
-
-static void put(struct world *world, struct buffer zip)
-{
-    world->answers = 0;
-    package_put(world->store, &zip, on_done, world);
-    assert_null(zip.at); /* taken */
-    assert_int_equal(world->answers, 0);
-    world_run(world);
-    assert_int_equal(world->answers, 1);
-}
-
-static void accepted(struct world *world, struct buffer zip)
-{
-    size_t failures = world->failures;
-    put(world, zip);
-    if (world->failures != failures)
-        fail_msg("%s", world->err.message);
-}
-
-/* Refused as InvalidParameterValueException with `why` in its message, and nothing is left behind. */
-static void refused_zip(struct world *world, struct buffer zip, const char *why)
-{
-    size_t failures = world->failures, left = count_left(world);
-    world->err = (struct error){ 0 };
-    put(world, zip);
-    if (world->failures != failures + 1)
-        fail_msg("accepted, but should be refused: %s", why);
-    if (!strstr(world->err.message, why))
-        fail_msg("\"%s\" does not say \"%s\"", world->err.message, why);
-    assert_string_equal(world->err.code, "InvalidParameterValueException");
-    assert_true(strlen(world->err.hint) > 0);
-    assert_int_equal(count_left(world), left);
-}
-
-static struct buffer zip_of(const struct zip_item *items, size_t count)
-{
-    struct zip_maker maker = { 0 };
-    for (size_t i = 0; i < count; i++)
-        zip_add(&maker, &items[i]);
-    return zip_end(&maker, 0);
-}
-#define ZIP(...)                                                                                                   \
-    zip_of((const struct zip_item[]){ __VA_ARGS__ },                                                               \
-           sizeof((const struct zip_item[]){ __VA_ARGS__ }) / sizeof(struct zip_item))
-#define FILE_NAMED(n)                                                                                              \
-    {                                                                                                              \
-        .name = SLICE(n), .content = SLICE("x"), .mode = S_IFREG | 0644                                            \
-    }
-#define LINK(n, t)                                                                                                 \
-    {                                                                                                              \
-        .name = SLICE(n), .content = SLICE(t), .mode = S_IFLNK | 0777                                              \
-    }
-
-static struct stat stat_in_tree(struct world *world, const char *path)
-{
-    char full[512];
-    struct stat st;
-    snprintf(full, sizeof(full), "code/%s/%s", world->info.digest, path);
-    if (fstatat(world->dir, full, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        fail_msg("%s: %s", full, strerror(errno));
-    return st;
-}
+#include "package_world.h"
 
 /* ---- honest zips ---- */
 
@@ -303,113 +152,7 @@ static void directories_named_twice_are_one(void **state)
                         { .name = SLICE("./"), .mode = S_IFDIR | 0755 }));
 }
 
-/* ---- refused ---- */
-
-static void names_that_lead_out_or_are_not_plain_are_refused(void **state)
-{
-    struct world *world = *state;
-    refused_zip(world, ZIP(FILE_NAMED("../evil")), "leads out");
-    refused_zip(world, ZIP(FILE_NAMED("a/../../evil")), "leads out");
-    refused_zip(world, ZIP(FILE_NAMED("a/..")), "leads out"); /* would stay inside, but no honest tool writes it */
-    refused_zip(world, ZIP(FILE_NAMED("fine"), FILE_NAMED("/etc/evil")), "absolute");
-    refused_zip(world, ZIP(FILE_NAMED("a\\..\\evil")), "backslash");
-    refused_zip(world, ZIP(FILE_NAMED("a\nb")), "control character");
-    refused_zip(world, ZIP(FILE_NAMED("a\x7f")), "control character");
-    refused_zip(world, ZIP(FILE_NAMED("a\0b")), "NUL");
-    refused_zip(world, ZIP(FILE_NAMED("")), unzip_text);
-    refused_zip(world, ZIP(FILE_NAMED(".")), unzip_text);
-    struct buffer name = BUFFER_EMPTY;
-    for (int i = 0; i < 256; i++)
-        buffer_append_byte(&name, 'n');
-    refused_zip(world, ZIP({ .name = buffer_slice(&name), .mode = S_IFREG | 0644 }), "too long");
-    for (int i = 0; i < 400; i++)
-        buffer_append_text(&name, "/nn");
-    refused_zip(world, ZIP({ .name = buffer_slice(&name), .mode = S_IFREG | 0644 }), "longer than");
-    buffer_drop(&name);
-}
-
-static void two_entries_for_one_path_are_refused(void **state)
-{
-    struct world *world = *state;
-    refused_zip(world, ZIP(FILE_NAMED("a"), FILE_NAMED("b"), FILE_NAMED("a")), "two entries");
-    refused_zip(world, ZIP(FILE_NAMED("x/a"), FILE_NAMED("./x//a")), "two entries");
-    refused_zip(world, ZIP(FILE_NAMED("a"), LINK("a", "b")), "two entries");
-    refused_zip(world, ZIP(FILE_NAMED("a"), { .name = SLICE("a/"), .mode = S_IFDIR | 0755 }), "two entries");
-    refused_zip(world, ZIP(FILE_NAMED("a"), FILE_NAMED("a/b")), "no directory");
-    refused_zip(world, ZIP(FILE_NAMED("a/b/c"), FILE_NAMED("a.b"), FILE_NAMED("a!"), FILE_NAMED("a")),
-                "no directory");
-    refused_zip(world, ZIP(LINK("l", "."), FILE_NAMED("l/b")),
-                "no directory"); /* would be written through the link */
-}
-
-static void links_that_lead_out_are_refused(void **state)
-{
-    struct world *world = *state;
-    refused_zip(world, ZIP(LINK("l", "..")), "leads out");
-    refused_zip(world, ZIP(LINK("a/l", "../../etc")), "leads out");
-    refused_zip(world, ZIP(LINK("l", "/etc/passwd")), "absolute");
-    refused_zip(world, ZIP(LINK("l", "a/../../b")), "leads out");
-    refused_zip(world, ZIP(FILE_NAMED("a/b/c/f"), LINK("a/b/c/up", "../../.."), LINK("x", "a/b/c/up/../secret")),
-                "leads out"); /* harmless by its text alone */
-    refused_zip(world, ZIP(LINK("a", "b"), LINK("b", "a")), "circle");
-    refused_zip(world, ZIP({ .name = SLICE("l"), .mode = S_IFLNK | 0777 }), "no target");
-    refused_zip(world, ZIP(LINK("l", "a\0b")), "cannot be read");
-}
-
-static void special_files_are_refused(void **state)
-{
-    struct world *world = *state;
-    static const unsigned types[] = { S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK };
-    for (size_t i = 0; i < 4; i++)
-        refused_zip(world, ZIP({ .name = SLICE("dev"), .mode = types[i] | 0644 }), "special");
-    refused_zip(world, ZIP({ .name = SLICE("d/"), .content = SLICE("x"), .mode = S_IFDIR | 0755 }), "directory");
-}
-
-static void what_cannot_be_read_is_refused(void **state)
-{
-    struct world *world = *state;
-    struct buffer text = BUFFER_EMPTY;
-    struct zip_maker maker = { 0 };
-    refused_zip(world, ZIP({ .name = SLICE("a"), .content = SLICE("x"), .flags = 1 }), "encrypted");
-    refused_zip(world, ZIP({ .name = SLICE("a"), .content = SLICE("x"), .method = 12 }), "method 12");
-    refused_zip(world, ZIP({ .name = SLICE("a"), .content = SLICE("x"), .wrong_sum = true }), unzip_text);
-    refused_zip(world, ZIP({ .name = SLICE("a"), .content = SLICE("nonsense"), .method = 8, .declared = 9 }),
-                unzip_text);
-    buffer_append_text(&text, "this is no zip at all, however long one looks at it");
-    refused_zip(world, buffer_take(&text), "not a zip");
-    struct zip_item item = FILE_NAMED("a");
-    zip_add(&maker, &item);
-    refused_zip(world, zip_end(&maker, 1), unzip_text); /* it claims one entry more */
-    maker = (struct zip_maker){ 0 };
-    zip_add(&maker, &item);
-    refused_zip(world, zip_end(&maker, -1), ""); /* it claims none */
-    struct buffer cut = ZIP(FILE_NAMED("a"), FILE_NAMED("b"));
-    buffer_consume(&cut, 20);
-    refused_zip(world, buffer_take(&cut), unzip_text);
-    refused_zip(world, zip_of(NULL, 0), "non-empty");
-    struct buffer nothing = BUFFER_EMPTY;
-    refused_zip(world, buffer_take(&nothing), "non-empty");
-}
-
 /* ---- zips of real tools ---- */
-
-/* Runs a script in the world's directory that makes "out.zip" there. False: the tool is not on this machine. */
-static bool made_by(struct world *world, const char *tool, const char *script, struct buffer *zip)
-{
-    char command[2048];
-    struct error err;
-    snprintf(command, sizeof(command), "command -v %s >/dev/null", tool);
-    if (system(command) != 0) { /* NOLINT: a fixed text */
-        print_message("(no \"%s\" here)\n", tool);
-        return false;
-    }
-    snprintf(command, sizeof(command), "cd %s && rm -f out.zip && %s", world->path, script);
-    if (system(command) != 0) /* NOLINT */
-        fail_msg("%s", command);
-    if (file_read(world->dir, "out.zip", 512 * 1024 * 1024, zip, &err) != OK)
-        fail_msg("%s", err.message);
-    return true;
-}
 
 static const char make_source[] =
     "rm -rf src && mkdir -p src/node_modules/.bin src/lib/empty && echo one > src/index.js && head -c 300000 "
@@ -467,92 +210,6 @@ static void a_zip_behind_something_else_is_read_too(void **state)
                 "zipfile.ZipFile('out.zip','a').writestr('a','b')\"",
                 &zip))
         accepted(world, buffer_take(&zip));
-}
-
-/* ---- bombs ---- */
-
-static void what_declares_too_much_is_refused_before_anything_is_written(void **state)
-{
-    struct world *world = *state;
-    refused_zip(world,
-                ZIP({ .name = SLICE("a"), .content = SLICE("x"), .method = 8, .declared = PACKAGE_TREE_BYTES_MAX }),
-                "Unzipped size must be smaller than 262144000 bytes");
-    refused_zip(world,
-                ZIP({ .name = SLICE("a"), .content = SLICE("x"), .method = 8, .declared = 200000000 },
-                    { .name = SLICE("b"), .content = SLICE("x"), .method = 8, .declared = 200000000 }),
-                "Unzipped size must be smaller than 262144000 bytes");
-    assert_int_equal(world->err.kind, ERROR_TOO_LARGE);
-}
-
-static void what_declares_little_and_unpacks_to_much_is_refused(void **state)
-{
-    struct world *world = *state;
-    struct buffer zip = BUFFER_EMPTY;
-    /* 400 MB of zeros that call themselves 1,000 bytes, in both headers. */
-    assert_true(
-        made_by(world, "python3",
-                "python3 -c \"\n"
-                "import zipfile, struct\n"
-                "z = zipfile.ZipFile('out.zip', 'w', zipfile.ZIP_DEFLATED)\n"
-                "f = z.open('bomb', 'w', force_zip64=False)\n"
-                "[f.write(bytes(1000000)) for i in range(400)]\n"
-                "f.close(); z.close()\n"
-                "b = open('out.zip', 'rb').read().replace(struct.pack('<I', 400000000), struct.pack('<I', 1000))\n"
-                "open('out.zip', 'wb').write(b)\"",
-                &zip));
-    assert_true(zip.len < 1000000);
-    refused_zip(world, buffer_take(&zip), unzip_text);
-}
-
-static void too_many_entries_or_directories_are_refused(void **state)
-{
-    struct world *world = *state;
-    struct buffer zip = BUFFER_EMPTY;
-    assert_true(made_by(world, "python3",
-                        "python3 -c \"\n"
-                        "import zipfile\n"
-                        "z = zipfile.ZipFile('out.zip', 'w')\n"
-                        "[z.writestr('f%d' % i, '') for i in range(100001)]\n"
-                        "z.close()\"",
-                        &zip));
-    refused_zip(world, buffer_take(&zip), "100001 entries");
-    struct zip_maker maker = { 0 };
-    for (int i = 0; i < 300; i++) { /* few entries, each at the end of a way of its own */
-        char name[PACKAGE_PATH_BYTES_MAX + 1];
-        int len = snprintf(name, sizeof(name), "d%03d", i);
-        for (; len < 900; len += 2)
-            memcpy(name + len, "/d", 2);
-        zip_add(&maker, &(struct zip_item){ .name = slice_from(name, (size_t)len), .mode = S_IFREG | 0644 });
-    }
-    refused_zip(world, zip_end(&maker, 0), "files and directories");
-}
-
-static void links_made_to_be_followed_for_ever_are_refused_in_bounded_time(void **state)
-{
-    struct world *world = *state;
-    struct zip_maker maker = { 0 };
-    for (int i = 0; i < 30; i++) { /* each goes twice through the next: 2^30 ways */
-        char name[16], target[32];
-        snprintf(name, sizeof(name), "l%02d", i);
-        snprintf(target, sizeof(target), i < 29 ? "l%02d/l%02d" : ".", i + 1, i + 1);
-        zip_add(&maker,
-                &(struct zip_item){ .name = slice_of(name), .content = slice_of(target), .mode = S_IFLNK | 0777 });
-    }
-    refused_zip(world, zip_end(&maker, 0), "the link");
-}
-
-static void a_zip_that_is_too_large_is_refused_at_once(void **state)
-{
-    struct world *world = *state;
-    struct buffer zip = BUFFER_EMPTY;
-    buffer_reserve(&zip, PACKAGE_ZIP_BYTES_MAX + 1);
-    memset(zip.at, 0, PACKAGE_ZIP_BYTES_MAX + 1);
-    zip.len = PACKAGE_ZIP_BYTES_MAX + 1;
-    put(world, buffer_take(&zip));
-    assert_int_equal(world->failures, 1);
-    assert_int_equal(world->err.kind, ERROR_TOO_LARGE);
-    assert_string_equal(world->err.code, "RequestEntityTooLargeException");
-    assert_int_equal(count_left(world), 0);
 }
 
 /* ---- the store's life ---- */
@@ -752,58 +409,6 @@ static void a_full_disk_is_told_and_leaves_nothing_behind(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* ---- the cage ---- */
-
-/* Answers the number of the first bar that was missing. */
-static int try_the_cage(int dir, const char *outside)
-{
-    struct error err = { 0 };
-    pid_t parent = getppid();
-    char path[128];
-    snprintf(path, sizeof(path), "%s/made-by-the-child", outside);
-    if (package_confine(dir, &err) != OK)
-        return 99;
-    int in = openat(dir, "inside", O_WRONLY | O_CREAT | O_EXCL, 0644);
-    if (in < 0 || write(in, "x", 1) != 1 || close(in) < 0 || mkdirat(dir, "d", 0755) < 0 ||
-        symlinkat("x", dir, "l") < 0)
-        return 1;
-    if (open("/etc/passwd", O_RDONLY) >= 0 || openat(dir, "../../../etc/passwd", O_RDONLY) >= 0)
-        return 2;
-    if (open(path, O_WRONLY | O_CREAT, 0600) >= 0 || mkdir(path, 0700) == 0)
-        return 3;
-    (void)!openat(dir, "../made-by-the-child", O_WRONLY | O_CREAT,
-                  0600); /* where ".." is `dir` itself it lands inside */
-    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_UNIX, SOCK_STREAM, 0) >= 0)
-        return 4;
-    pid_t pid = fork();
-    if (pid >= 0)
-        return 5;
-    if (kill(parent, 0) == 0)
-        return 6;
-    execl("/bin/true", "true", (char *)NULL);
-    if (mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
-        return 7;
-    if (unlinkat(dir, "inside", 0) == 0 || renameat(dir, "inside", dir, "moved") == 0)
-        return 8;
-    return 42;
-}
-
-static void the_cage_lets_nothing_out(void **state)
-{
-    struct world *world = *state;
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        int dir = openat(world->dir, "code", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        _exit(try_the_cage(dir, world->path));
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 42);
-    assert_int_equal(faccessat(world->dir, "made-by-the-child", F_OK, AT_SYMLINK_NOFOLLOW), -1);
-}
-
 /* As the server does: it gives up root, and its data lies where only root may go. */
 static int child_without_rights(int dir)
 {
@@ -846,8 +451,6 @@ static void it_works_below_a_parent_that_it_may_not_enter(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(int argc, char **argv)
 {
     if (argc == 2 && !strcmp(argv[1], "unpack-package"))
@@ -861,24 +464,13 @@ int main(int argc, char **argv)
         TEST(a_check_gives_the_figures_and_keeps_nothing),
         TEST(links_that_stay_inside_are_made),
         TEST(directories_named_twice_are_one),
-        TEST(names_that_lead_out_or_are_not_plain_are_refused),
-        TEST(two_entries_for_one_path_are_refused),
-        TEST(links_that_lead_out_are_refused),
-        TEST(special_files_are_refused),
-        TEST(what_cannot_be_read_is_refused),
         TEST(zips_of_real_tools_unpack_to_what_was_packed),
         TEST(a_zip_behind_something_else_is_read_too),
-        TEST(what_declares_too_much_is_refused_before_anything_is_written),
-        TEST(what_declares_little_and_unpacks_to_much_is_refused),
-        TEST(too_many_entries_or_directories_are_refused),
-        TEST(links_made_to_be_followed_for_ever_are_refused_in_bounded_time),
-        TEST(a_zip_that_is_too_large_is_refused_at_once),
         TEST(leftovers_go_at_the_start_and_what_nobody_holds_at_the_sweep),
         TEST(closing_in_the_middle_answers_everybody_and_leaves_no_process),
         TEST(a_child_that_cannot_be_started_fails_the_put_alone),
         TEST(when_the_server_is_killed_its_child_dies_and_the_next_start_cleans_up),
         TEST(a_full_disk_is_told_and_leaves_nothing_behind),
-        TEST(the_cage_lets_nothing_out),
         TEST(it_works_below_a_parent_that_it_may_not_enter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
