@@ -76,12 +76,7 @@ docs: build ## write docs/configuration.md and docs/limits.md anew from the sour
 install: build ## into $(DESTDIR)$(PREFIX): the binary, the bootstraps, the unit, the man page
 	@meson configure $(BUILD) --prefix $(PREFIX)
 	@DESTDIR=$(abspath $(DESTDIR)) meson install -C $(BUILD) --quiet
-	@$(INSTALL) -d $(SHARE)/runtimes/node $(SHARE)/runtimes/python $(SHARE)/scripts $(SHARE)/apparmor \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
-	@git ls-files runtimes/python runtimes/sdk 2>/dev/null | grep . >/dev/null && list='git ls-files' || list='find'; \
-	    $$list runtimes/python runtimes/sdk | grep -E '\.(py|json)$$' | while read -r file; do \
-	        $(INSTALL) -D -m 644 "$$file" "$(SHARE)/$$file"; done
-	@$(INSTALL) -m 755 scripts/runtime-add $(SHARE)/scripts/runtime-add
+	@$(INSTALL) -d $(SHARE)/apparmor $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
 	@sed 's|@PREFIX@|$(PREFIX)|g' packaging/hearth.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/hearth.service
 	@sed 's|@BINARY@|$(PREFIX)/bin/hearth|g' packaging/hearth.apparmor >$(SHARE)/apparmor/hearth
 	@$(INSTALL) -m 644 docs/hearth.1 $(DESTDIR)$(PREFIX)/share/man/man1/hearth.1

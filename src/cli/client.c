@@ -230,9 +230,9 @@ enum outcome client_send(const struct client *client, const struct client_reques
 static struct slice error_code_of(const struct reply *reply, yyjson_val *root)
 {
     struct slice code = reply_header(reply, "x-amzn-errortype");
-    if (code.len == 0)
+    if (code.len == 0 && root != NULL)
         code = json_slice(yyjson_obj_get(root, "__type"));
-    if (code.len == 0)
+    if (code.len == 0 && root != NULL)
         code = json_slice(yyjson_obj_get(root, "Code"));
     return slice_split(&code, ':');
 }
