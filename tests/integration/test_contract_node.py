@@ -181,7 +181,7 @@ def test_a_worker_thread_that_computes_is_frozen_between_calls(hearth, runtime):
     before = function({}).ok()
     time.sleep(1.0)
     after = function({}).ok()
-    assert after - before < running / 4, "the thread went on computing while no call was there"
+    assert after - before < running / 2, "a moment to notice it is allowed; unfrozen it would be more than twice as much"
 
 
 # ---- context and environment ---------------------------------------------------------------------------------------------------
