@@ -212,6 +212,16 @@ static void punish(struct instance *i, const struct error *why)
 
 /* ---- frames ---- */
 
+/* Both have spoken, the keeper (STARTED) and the runtime (READY). */
+static void begin_serving(struct instance *i)
+{
+    struct error err;
+    i->tasks_at_ready = keeper_meter_tasks(&i->meters);
+    if (keeper_send_ready(i->engine->config.link, i->id, &err) != OK)
+        log_error("engine", &err, "an instance keeps the CPU share of its init phase");
+    dispatch_instance_ready(i);
+}
+
 static void take_ready(struct instance *i, const struct frame *frame)
 {
     i->ready = true;
@@ -219,8 +229,7 @@ static void take_ready(struct instance *i, const struct frame *frame)
     (void)frame; /* its own figure leaves out the boot; Lambda's Init Duration has it in */
     if (!i->keeper_started)
         return; /* the keeper's word is still on its way: see instance_event */
-    i->tasks_at_ready = keeper_meter_tasks(&i->meters);
-    dispatch_instance_ready(i);
+    begin_serving(i);
 }
 
 static void take_init_failed(struct instance *i, const struct frame *frame)
@@ -628,10 +637,8 @@ static void take_started(struct instance *i, struct keeper_event *event)
     }
     i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
     fd_drop(&event->api_listener);
-    if (i->ready) {
-        i->tasks_at_ready = keeper_meter_tasks(&i->meters);
-        dispatch_instance_ready(i);
-    }
+    if (i->ready)
+        begin_serving(i);
 }
 
 static void close_all(struct instance *i)

@@ -135,6 +135,10 @@ static enum outcome load_one(const struct function_row *row, void *arg, struct e
     char arn[256];
     (void)snprintf(arn, sizeof(arn), "arn:aws:lambda:%s:%s:function:%.*s", engine->config.region,
                    engine->config.account, SLICE_PRINT(row->name));
+    char digest[65];
+    (void)snprintf(digest, sizeof(digest), "%.*s", SLICE_PRINT(row->digest));
+    package_hold(engine->config.packages,
+                 digest); /* first of all: the code of a row that we cannot read is kept too */
     enum outcome outcome = OK;
     if (row->environment.len > 0)
         outcome = seal_unseal(engine->config.seal, row->name, row->environment, &environment, err);
@@ -149,7 +153,6 @@ static enum outcome load_one(const struct function_row *row, void *arg, struct e
     (void)snprintf(function->revision_id, sizeof(function->revision_id), "%.*s", SLICE_PRINT(row->revision_id));
     (void)snprintf(function->arn, sizeof(function->arn), "%s", arn);
     function->modified_ms = row->modified_ms;
-    package_hold(engine->config.packages, function->digest);
     publish(engine, function);
     return OK;
 }

@@ -59,24 +59,51 @@ uint64_t cgroup_quota_us(uint32_t memory_mb)
     return quota < CGROUP_QUOTA_US_MIN ? CGROUP_QUOTA_US_MIN : quota;
 }
 
-/* The same share from the first moment on: AWS lends the init phase a whole CPU, which needs the engine to say when it ends.
- * What was not used in one period may be used in the next (burst), so that short calls of a small function do not wait. */
+/* What was not used in one period may be used in the next (burst), so that short calls of a small function do not wait. */
+static enum outcome set_cpu(int version, const struct cgroup_tree *t, unsigned slot, uint64_t quota,
+                            struct error *err)
+{
+    if (!(t->controllers & CG_CPU))
+        return OK;
+    if (version == 2) {
+        char text[64];
+        if (there(t->dir, slot, "cpu.max.burst")) /* never above the quota, in whichever direction that goes */
+            TRY(put(t->dir, slot, "cpu.max.burst", 0, err));
+        snprintf(text, sizeof(text), "%llu %d", (unsigned long long)quota, (int)CGROUP_PERIOD_US);
+        TRY(put_text(t->dir, slot, "cpu.max", text, err));
+        return there(t->dir, slot, "cpu.max.burst") ? put(t->dir, slot, "cpu.max.burst", quota, err) : OK;
+    }
+    if (there(t->dir, slot, "cpu.cfs_burst_us"))
+        TRY(put(t->dir, slot, "cpu.cfs_burst_us", 0, err));
+    TRY(put(t->dir, slot, "cpu.cfs_period_us", CGROUP_PERIOD_US, err));
+    TRY(put(t->dir, slot, "cpu.cfs_quota_us", quota, err));
+    return there(t->dir, slot, "cpu.cfs_burst_us") ? put(t->dir, slot, "cpu.cfs_burst_us", quota, err) : OK;
+}
+
+static uint64_t init_quota_us(uint32_t memory_mb)
+{
+    uint64_t quota = cgroup_quota_us(memory_mb);
+    return quota < CGROUP_PERIOD_US ? CGROUP_PERIOD_US : quota;
+}
+
+enum outcome cgroup_settle(const struct cgroup_trees *trees, unsigned slot, uint32_t memory_mb, struct error *err)
+{
+    uint64_t quota = cgroup_quota_us(memory_mb);
+    for (size_t i = 0; quota < CGROUP_PERIOD_US && i < trees->count; i++)
+        TRY(set_cpu(trees->version, &trees->tree[i], slot, quota, err));
+    return OK;
+}
+
 static enum outcome limit_version_1(const struct cgroup_tree *t, unsigned slot, const struct cgroup_limits *l,
                                     struct error *err)
 {
-    uint64_t quota = cgroup_quota_us(l->memory_mb);
     if (t->controllers & CG_MEMORY) {
         TRY(put(t->dir, slot, "memory.limit_in_bytes", l->memory_bytes, err));
         if (there(t->dir, slot, "memory.memsw.limit_in_bytes"))
             TRY(put(t->dir, slot, "memory.memsw.limit_in_bytes", l->memory_bytes, err));
         TRY(put(t->dir, slot, "memory.swappiness", 0, err));
     }
-    if (t->controllers & CG_CPU) {
-        TRY(put(t->dir, slot, "cpu.cfs_period_us", CGROUP_PERIOD_US, err));
-        TRY(put(t->dir, slot, "cpu.cfs_quota_us", quota, err));
-        if (there(t->dir, slot, "cpu.cfs_burst_us"))
-            TRY(put(t->dir, slot, "cpu.cfs_burst_us", quota, err));
-    }
+    TRY(set_cpu(1, t, slot, init_quota_us(l->memory_mb), err));
     if (t->controllers & CG_PIDS)
         TRY(put(t->dir, slot, "pids.max", l->pids, err));
     return OK;
@@ -85,20 +112,13 @@ static enum outcome limit_version_1(const struct cgroup_tree *t, unsigned slot, 
 static enum outcome limit_version_2(const struct cgroup_tree *t, unsigned slot, const struct cgroup_limits *l,
                                     struct error *err)
 {
-    uint64_t quota = cgroup_quota_us(l->memory_mb);
     if (t->controllers & CG_MEMORY) {
         TRY(put(t->dir, slot, "memory.max", l->memory_bytes, err));
         if (there(t->dir, slot, "memory.swap.max"))
             TRY(put(t->dir, slot, "memory.swap.max", 0, err));
         TRY(put(t->dir, slot, "memory.oom.group", 1, err));
     }
-    if (t->controllers & CG_CPU) {
-        char text[64];
-        snprintf(text, sizeof(text), "%llu %d", (unsigned long long)quota, (int)CGROUP_PERIOD_US);
-        TRY(put_text(t->dir, slot, "cpu.max", text, err));
-        if (there(t->dir, slot, "cpu.max.burst"))
-            TRY(put(t->dir, slot, "cpu.max.burst", quota, err));
-    }
+    TRY(set_cpu(2, t, slot, init_quota_us(l->memory_mb), err));
     if (t->controllers & CG_PIDS)
         TRY(put(t->dir, slot, "pids.max", l->pids, err));
     return OK;

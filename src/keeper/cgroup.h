@@ -38,8 +38,12 @@ struct cgroup_limits {
     uint32_t memory_mb; /* for the CPU's share */
     uint32_t pids;
 };
+/* A new instance begins with a whole CPU at least: AWS lends that to the init phase. cgroup_settle ends it. */
 MUST_CHECK enum outcome cgroup_make(const struct cgroup_trees *trees, unsigned slot,
                                     const struct cgroup_limits *limits, struct error *err);
+/* From now on its own share of CPU: the init phase is over. */
+MUST_CHECK enum outcome cgroup_settle(const struct cgroup_trees *trees, unsigned slot, uint32_t memory_mb,
+                                      struct error *err);
 /* Version 1: the calling process joins every tree. Version 2: processes are cloned into cgroup_open_dir instead. */
 MUST_CHECK enum outcome cgroup_join(const struct cgroup_trees *trees, unsigned slot, struct error *err);
 int cgroup_open_dir(const struct cgroup_trees *trees, unsigned slot); /* version 2; -1 otherwise */

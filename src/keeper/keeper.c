@@ -48,6 +48,8 @@ struct slot {
     bool ended;     /* wait_status is the runtime's own */
     int wait_status;
     uint64_t memory_limit, memory_peak, cpu_us;
+    uint32_t memory_mb; /* decides its share of CPU */
+    bool settled;       /* has that share: the init phase is over */
     bool oom_killed;
     uint64_t clean_since_us;
     int started_fds[METER_COUNT]; /* owned; -1 */
@@ -179,7 +181,10 @@ static void slot_kill(struct keeper *k, unsigned number)
     s->state = SLOT_KILLED;
     /* Its first process is init of the pid namespace: the kernel kills all others with it. A frozen one of version 1 only once thawed,
      * so the signal is pending when it thaws, and it runs not one instruction more. */
-    syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+    if (k->parts->bare) /* there it ends the function's processes itself, when it sees our end close */
+        unwatch(k, &s->report);
+    else
+        syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
     cgroup_thaw_and_kill(&k->parts->cgroups, number);
 }
 
@@ -294,6 +299,7 @@ static enum outcome spawn(struct keeper *k, unsigned number, struct error *err)
     }
     s->report = fd_take(&ours);
     s->memory_limit = k->plan->limits.memory_bytes;
+    s->memory_mb = k->plan->limits.memory_mb;
     watch_fd(k, s->report, WATCHED_REPORT, number);
     watch_fd(k, s->pidfd, WATCHED_PIDFD, number);
     return OK;
@@ -359,13 +365,14 @@ static void on_started(struct keeper *k, unsigned number, int *fds)
     struct slot *s = &k->slots[number];
     struct keeper_meters m;
     cgroup_open_meters(&k->parts->cgroups, number, &m);
-    s->runtime_pid = host_pid(fds[1]);
-    close(fds[1]);
-    if (k->parts->cgroups.controllers & CG_MEMORY)
+    int listener = k->parts->bare ? -1 : fds[1];
+    s->runtime_pid = host_pid(fds[0]);
+    close(fds[0]);
+    if (!k->parts->bare && k->parts->cgroups.controllers & CG_MEMORY)
         close(fds[2]);
-    else
+    else if (!k->parts->bare)
         s->proc = fds[2];
-    const int all[METER_COUNT] = { m.memory_peak, m.memory_now, m.cpu, m.tasks, m.freeze, m.oom, fds[0] };
+    const int all[METER_COUNT] = { m.memory_peak, m.memory_now, m.cpu, m.tasks, m.freeze, m.oom, listener };
     memcpy(s->started_fds, all, sizeof(all));
     s->state = SLOT_RUNNING;
     s->started_waits = true;
@@ -384,7 +391,8 @@ static void on_report(struct keeper *k, unsigned number)
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return;
     bool whole = got == (ssize_t)sizeof(report);
-    if (whole && report.type == REPORT_STARTED && s->state == SLOT_STARTING && fd_count == REPORT_DESCRIPTORS_MAX) {
+    if (whole && report.type == REPORT_STARTED && s->state == SLOT_STARTING &&
+        fd_count == (k->parts->bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS_MAX)) {
         s->loop = report.loop;
         on_started(k, number, fds);
         return;
@@ -410,6 +418,19 @@ static void on_report(struct keeper *k, unsigned number)
 }
 
 /* ---- messages ---- */
+
+/* Once: a server that was taken over cannot have it back. */
+static void end_init(struct keeper *k, unsigned number)
+{
+    struct slot *s = &k->slots[number];
+    struct error err;
+    if (s->settled || (s->state != SLOT_STARTING && s->state != SLOT_RUNNING))
+        return;
+    s->settled = true;
+    if (cgroup_settle(&k->parts->cgroups, number, s->memory_mb, &err) != OK && may_complain(k))
+        log_warn("keeper", "instance %llu keeps its CPU share of the init phase: %s", (unsigned long long)s->id,
+                 err.message);
+}
 
 static void on_control(struct keeper *k)
 {
@@ -442,6 +463,9 @@ static void on_control(struct keeper *k)
             k->slots[number].was_killed = true;
             slot_kill(k, number);
         }
+    } else if (head.type == WIRE_READY && head.version == WIRE_VERSION && (size_t)got == sizeof(head)) {
+        if (id_in_use(k, head.id, &number))
+            end_init(k, number);
     } else if (may_complain(k)) {
         log_warn("keeper", "dropped a message of %zd bytes that is none", got);
     }

@@ -56,6 +56,12 @@ enum outcome keeper_send_kill(struct keeper_link *link, uint64_t id, struct erro
     return send_packet(link, &head, sizeof(head), NULL, 0, NULL, 0, err);
 }
 
+enum outcome keeper_send_ready(struct keeper_link *link, uint64_t id, struct error *err)
+{
+    struct wire_head head = { WIRE_READY, WIRE_VERSION, id };
+    return send_packet(link, &head, sizeof(head), NULL, 0, NULL, 0, err);
+}
+
 static int take(const int *fds, size_t count, uint32_t present, enum wire_meter which)
 {
     if (!(present >> which & 1))

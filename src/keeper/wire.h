@@ -7,7 +7,7 @@
 #include "keeper/scratch.h"
 
 enum { WIRE_VERSION = 1 };
-enum wire_type { WIRE_START = 1, WIRE_KILL = 2 };
+enum wire_type { WIRE_START = 1, WIRE_KILL = 2, WIRE_READY = 3 };
 
 struct wire_head {
     uint32_t type;
@@ -51,7 +51,8 @@ struct wire_event {
 
 /* A sandbox's first process to the keeper. */
 enum report_type { REPORT_STARTED = 1, REPORT_FAILED, REPORT_ENDED };
-enum { REPORT_DESCRIPTORS_MAX = 3 }; /* STARTED: listener, pidfd of the runtime, /proc of the sandbox */
+/* STARTED: pidfd of the runtime; with a sandbox its listener and its /proc too */
+enum { REPORT_DESCRIPTORS_BARE = 1, REPORT_DESCRIPTORS_MAX = 3 };
 struct sandbox_report {
     uint32_t type;
     int32_t wait_status;      /* ENDED */
