@@ -99,6 +99,13 @@ enum outcome confine_drop(uid_t uid, gid_t gid, bool mapped, struct error *err)
     return check_gone(uid, gid, err);
 }
 
+enum outcome confine_bare(struct error *err)
+{
+    if (set_capabilities(0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_set_sys(err, errno, hint, "could not set no_new_privs");
+    return OK;
+}
+
 /* What the keeper keeps of root, and what for. */
 static const int keeper_capabilities[] = {
     CAP_SYS_ADMIN,    /* namespaces, mounts, loop devices, seccomp before no_new_privs */

@@ -29,4 +29,6 @@ MUST_CHECK enum outcome confine_limits(const struct confine_limits *l, struct er
 /* Groups, gid, uid, capabilities (all sets), securebits, no_new_privs; checks afterwards that they are gone.
  *   mapped  true in a user namespace of our own, where setgroups is switched off */
 MUST_CHECK enum outcome confine_drop(uid_t uid, gid_t gid, bool mapped, struct error *err);
+MUST_CHECK enum outcome confine_bare(
+    struct error *err); /* an ordinary user without a sandbox: all that can be given up */
 MUST_CHECK enum outcome confine_keeper(struct error *err); /* the keeper itself, privileged mode */

@@ -15,10 +15,12 @@ struct parts_of_keeper {
     struct filters filters;
     struct kept_files kept;
     struct keeper_report report;
+    bool bare; /* no sandbox can be had, and the owner said that this is all right */
 };
 
-/* Fills it and the report; tries a sandbox. On failure (no sandbox can be had) `err` says why and the parts are dropped. */
-MUST_CHECK enum outcome parts_make(const struct keeper_config *config, struct parts_of_keeper **out,
+/* Fills it and the report; tries a sandbox. On failure (no sandbox can be had) `err` says why and the parts are dropped.
+ *   trial  for doctor: takes no lock and makes no directory for code */
+MUST_CHECK enum outcome parts_make(const struct keeper_config *config, bool trial, struct parts_of_keeper **out,
                                    struct error *err);
 void parts_free(struct parts_of_keeper *parts);
 

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -18,6 +20,7 @@
 #include "base/memory.h"
 
 static const char hint[] = "Run \"hearth doctor\".";
+enum { LOCK_WAIT_MS = 20 * 1000, LOCK_PAUSE_MS = 10 };
 
 /* Builds a whole sandbox without code in it, and ends it. */
 static enum outcome try_sandbox(struct parts_of_keeper *parts, struct error *err)
@@ -82,6 +85,11 @@ static void add(struct keeper_report *r, const char *format, ...)
 
 static void write_line(struct keeper_report *r)
 {
+    if (!r->sandbox) {
+        add(r, "NO SANDBOX: functions run with %s and see what it sees",
+            r->own_uids ? "a uid each" : "the rights of this user");
+        return;
+    }
     add(r, "sandbox: pid, mount, net, ipc, uts%s namespaces", r->user_namespace ? ", user" : "");
     add(r, "; %s", r->own_uids ? "own uid each" : "one uid for all (ordinary user)");
     if (r->cgroup_version > 0)
@@ -98,8 +106,8 @@ static void fill_report(const struct parts_of_keeper *parts, struct keeper_repor
 {
     const struct cgroup_trees *c = &parts->cgroups;
     *r = (struct keeper_report){
-        .sandbox = true,
-        .user_namespace = !parts->config.privileged,
+        .sandbox = !parts->bare,
+        .user_namespace = !parts->config.privileged && !parts->bare,
         .own_uids = parts->config.privileged,
         .cgroup_version = c->version,
         .cgroup_memory = c->controllers & CG_MEMORY,
@@ -108,7 +116,7 @@ static void fill_report(const struct parts_of_keeper *parts, struct keeper_repor
         .cgroup_freezer = c->controllers & CG_FREEZER,
         .cgroup_favordynmods = c->favors_dynmods,
         .seccomp = true,
-        .tmp_on_disk = parts->scratch.on_disk,
+        .tmp_on_disk = parts->scratch.on_disk && !parts->bare,
     };
     write_line(r);
     snprintf(r->missing, sizeof(r->missing), "%.250s%s%.250s", c->why, *c->why && *parts->scratch.why ? "; " : "",
@@ -128,26 +136,53 @@ static void copy_config(struct parts_of_keeper *parts, const struct keeper_confi
             snprintf(parts->runtime_dirs[i], sizeof(parts->runtime_dirs[i]), "%s", config->runtime_dirs[i]);
 }
 
-static enum outcome make(const struct keeper_config *config, struct parts_of_keeper *parts, struct error *err)
+/* The lock lies on DATA/sandbox, and the keeper holds it to its end: after kill -9 of a server its keeper still cleans for a moment, and must
+ * not take away the cgroups that the next one has just found. */
+static enum outcome wait_for_predecessor(int sandbox_dir, struct error *err)
+{
+    for (int waited_ms = 0; flock(sandbox_dir, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_PAUSE_MS) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return error_set_sys(err, errno, "Check the file system of the data directory.",
+                                 "could not lock \"sandbox\"");
+        if (waited_ms > LOCK_WAIT_MS)
+            return error_set(err, ERROR_CONFLICT, "End the other server of this data directory.",
+                             "another keeper works in this data directory");
+        nanosleep(&(struct timespec){ .tv_nsec = LOCK_PAUSE_MS * 1000000L }, NULL);
+    }
+    return OK;
+}
+
+/* trial: for doctor; nothing is locked, and no directory for code is made. */
+static enum outcome make(const struct keeper_config *config, bool trial, struct parts_of_keeper *parts,
+                         struct error *err)
 {
     copy_config(parts, config);
-    TRY(dir_open(config->data_dir, "code", true, 0700, &parts->code_dir, err));
+    TRY(dir_open(config->data_dir, "sandbox", true, 0700, &parts->scratch.dir, err));
+    if (!trial) {
+        TRY(dir_open(config->data_dir, "code", true, 0700, &parts->code_dir, err));
+        TRY(wait_for_predecessor(parts->scratch.dir, err));
+    }
     cgroup_find(&parts->cgroups, config->name, config->privileged, !config->leave_cgroup_mounts);
     TRY(filters_init(&parts->filters, parts->cgroups.controllers & CG_MEMORY, err));
-    TRY(scratch_init(&parts->scratch, config->data_dir, config->privileged, err));
+    scratch_init(&parts->scratch, config->privileged);
     kept_files_read(&parts->kept);
-    TRY(try_sandbox(parts, err));
+    if (try_sandbox(parts, err) != OK) {
+        if (!config->unsafe_no_sandbox)
+            return FAILED;
+        parts->bare = true;
+    }
     fill_report(parts, &parts->report);
     return OK;
 }
 
-enum outcome parts_make(const struct keeper_config *config, struct parts_of_keeper **out, struct error *err)
+enum outcome parts_make(const struct keeper_config *config, bool trial, struct parts_of_keeper **out,
+                        struct error *err)
 {
     struct parts_of_keeper *parts = memory_new(sizeof(*parts));
     parts->code_dir = parts->scratch.dir = -1;
     for (int i = 0; i < SCRATCH_TEMPLATES_MAX; i++)
         parts->scratch.templates[i].fd = -1;
-    if (make(config, parts, err) != OK) {
+    if (make(config, trial, parts, err) != OK) {
         cgroup_trees_remove(&parts->cgroups);
         parts_free(parts);
         return FAILED;
@@ -199,7 +234,7 @@ enum outcome keeper_fork(const struct keeper_config *config, struct keeper_link 
                          struct error *err)
 {
     struct parts_of_keeper *parts = NULL;
-    if (parts_make(config, &parts, err) != OK) {
+    if (parts_make(config, false, &parts, err) != OK) {
         if (err != NULL)
             err->kind = ERROR_UNSUPPORTED;
         return FAILED;
@@ -236,10 +271,16 @@ void keeper_probe(const struct keeper_config *config, struct keeper_report *repo
         return;
     pid_t pid = fork();
     if (pid == 0) {
+        /* A name of its own: what is found under the server's name would be taken for a predecessor's and killed. */
+        char name[CGROUP_NAME_BYTES];
+        snprintf(name, sizeof(name), "hearth-probe-%d", (int)getpid());
+        struct keeper_config own = *config;
+        own.name = name;
+        own.leave_cgroup_mounts = true;
         struct parts_of_keeper *parts = NULL;
         struct error err;
         struct keeper_report found = { .sandbox = false };
-        if (parts_make(config, &parts, &err) == OK) {
+        if (parts_make(&own, true, &parts, &err) == OK) {
             found = parts->report;
             cgroup_trees_remove(&parts->cgroups);
         } else {

@@ -8,6 +8,8 @@
  * No process but the runtime ever becomes dumpable again; the exec makes the runtime so, and /proc/self/fd works for it. */
 #include "keeper/sandbox.h"
 
+#include "keeper/bare.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -118,6 +120,11 @@ static void reset_signals(void)
 
 /* ---- the runtime process ---- */
 
+static enum outcome drop_rights(const struct sandbox_plan *p, struct error *err)
+{
+    return p->bare && p->own_users ? confine_bare(err) : confine_drop(p->uid, p->gid, p->own_users, err);
+}
+
 static enum outcome become_runtime(const struct sandbox_plan *p, struct error *err)
 {
     AUTO(fd)
@@ -125,18 +132,21 @@ static enum outcome become_runtime(const struct sandbox_plan *p, struct error *e
     if (null < 0 || dup2(null, 0) < 0 || dup2(p->out, 1) < 0 || dup2(p->err, 2) < 0 || dup2(p->channel, 3) < 0 ||
         close_range(4, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return error_set_sys(err, errno, hint, "could not arrange the function's descriptors");
-    if (chdir("/var/task") < 0)
+    char **argv = NULL, **envp = NULL;
+    if (p->bare)
+        TRY(bare_enter(p, &argv, &envp, err));
+    else if (chdir("/var/task") < 0)
         return error_set_sys(err, errno, "Make the package's folders readable for everybody, as AWS Lambda asks.",
                              "could not enter /var/task");
     umask(022);
     setsid();
     TRY(confine_limits(&p->limits, err));
-    TRY(confine_drop(p->uid, p->gid, p->own_users, err));
+    TRY(drop_rights(p, err));
     /* In this order: of two that refuse a call, the one loaded last says with which error. */
     TRY(filter_load(&p->filters->allow, err));
     TRY(filter_load(&p->filters->refuse, err));
     /* From here the environment counts (LD_PRELOAD, LD_LIBRARY_PATH): only this exec sees it, with every right already gone. */
-    execve(p->argv[0], p->argv, p->envp);
+    execve(p->bare ? argv[0] : p->argv[0], p->bare ? argv : p->argv, p->bare ? envp : p->envp);
     return error_set_sys(err, errno, "Check that the runtime is installed: \"hearth doctor\".",
                          "could not start \"%s\"", p->argv[0]);
 }
@@ -258,7 +268,7 @@ static enum outcome start_runtime(struct first *f, struct error *err)
 static enum outcome build(struct first *f, uid_t outer_uid, gid_t outer_gid, struct error *err)
 {
     struct sandbox_plan *p = &f->plan;
-    if (p->own_users)
+    if (p->own_users && !p->bare)
         TRY(map_users(p, outer_uid, outer_gid, err));
     AUTO(fd)
     int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -274,6 +284,10 @@ static enum outcome build(struct first *f, uid_t outer_uid, gid_t outer_gid, str
     sigprocmask(SIG_BLOCK, &child, NULL);
     if ((f->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
         return error_set_sys(err, errno, hint, "could not watch for ended processes");
+    if (p->bare) {
+        bare_adopt();
+        return start_runtime(f, err);
+    }
     if (sethostname("sandbox", 7) < 0)
         return error_set_sys(err, errno, hint, "could not name the sandbox");
     TRY(open_network(&f->listener, err));
@@ -351,18 +365,19 @@ static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer
     }
     if (f.plan.trial)
         _exit(0);
-    int fds[REPORT_DESCRIPTORS_MAX] = { f.listener, f.runtime_pidfd, f.proc };
-    tell(&f, REPORT_STARTED, 0, NULL, fds, REPORT_DESCRIPTORS_MAX);
+    int fds[REPORT_DESCRIPTORS_MAX] = { f.runtime_pidfd, f.listener, f.proc };
+    tell(&f, REPORT_STARTED, 0, NULL, fds, f.plan.bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS_MAX);
     /* Keep nothing that is not needed: the socket to the keeper, the signals, the thaw. Then give up what rights are left. */
     int keep[] = { f.plan.report, f.signals, f.thaw };
     descriptors_keep(keep, 3, 0);
-    if (confine_drop(plan->uid, plan->gid, plan->own_users, &err) == OK &&
-        filter_load(&plan->filters->first, &err) == OK)
+    if (drop_rights(plan, &err) == OK && filter_load(&plan->filters->first, &err) == OK)
         stay(&f);
     if (f.thaw >= 0) { /* version 1: a frozen process cannot even be killed */
         const char *text = trees.version == 2 ? "0" : "THAWED";
         (void)!write(f.thaw, text, strlen(text));
     }
+    if (plan->bare) /* no pid namespace ends with us */
+        bare_end_all();
     _exit(0);
 }
 
@@ -370,8 +385,9 @@ enum outcome sandbox_spawn(const struct sandbox_plan *plan, pid_t *pid, int *pid
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    uint64_t flags = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-                     (plan->own_users ? CLONE_NEWUSER : 0);
+    uint64_t flags = plan->bare ? 0
+                                : CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
+                                      (plan->own_users ? CLONE_NEWUSER : 0);
     pid_t child = clone_process(flags, pidfd, -1);
     if (child == 0)
         first_process(plan, uid, gid);

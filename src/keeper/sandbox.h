@@ -30,6 +30,7 @@ void kept_files_done(struct kept_files *k);
 /* All borrowed; read by the first process from its copy of the keeper's memory. */
 struct sandbox_plan {
     bool own_users; /* a user namespace each (ordinary user) */
+    bool bare;      /* no sandbox at all: see bare.h */
     bool trial;     /* the probe: build the root, then end with 0 */
     uid_t uid;      /* inside */
     gid_t gid;

@@ -288,16 +288,13 @@ static bool images_work(struct scratch *s)
     return pid > 0 && status == 0;
 }
 
-enum outcome scratch_init(struct scratch *s, int data_dir, bool privileged, struct error *err)
+void scratch_init(struct scratch *s, bool privileged)
 {
-    *s = (struct scratch){ .dir = -1 };
     for (int i = 0; i < SCRATCH_TEMPLATES_MAX; i++)
-        s->templates[i].fd = -1;
-    TRY(dir_open(data_dir, "sandbox", true, 0700, &s->dir, err));
+        s->templates[i] = (struct scratch_template){ .fd = -1 };
     s->on_disk = privileged && images_work(s);
     if (!privileged)
         snprintf(s->why, sizeof(s->why), "/tmp is in memory, and added to the limit: loop devices are root's");
-    return OK;
 }
 
 void scratch_done(struct scratch *s)

@@ -20,8 +20,8 @@ struct scratch {
     struct scratch_template templates[SCRATCH_TEMPLATES_MAX];
 };
 
-/* Opens (makes) DATA/sandbox; when `privileged` tries whether images work here, by making and attaching one. */
-MUST_CHECK enum outcome scratch_init(struct scratch *s, int data_dir, bool privileged, struct error *err);
+/* `s->dir` is set. When `privileged`, tries whether images work here, by making and attaching one. */
+void scratch_init(struct scratch *s, bool privileged);
 void scratch_done(struct scratch *s);
 /* The template of that size, made now if need be; borrowed. Blocks for some 10 ms when it must be made. */
 MUST_CHECK enum outcome scratch_template(struct scratch *s, uint32_t mb, int *fd, struct error *err);

@@ -190,6 +190,7 @@ enum outcome start_plan_make(struct parts_of_keeper *parts, struct start_request
     bool memory_limited = parts->cgroups.controllers & CG_MEMORY;
     out->plan = (struct sandbox_plan){
         .own_users = !privileged,
+        .bare = parts->bare,
         .uid = privileged ? parts->config.uid_base + 1 + slot : SANDBOX_USER_INSIDE,
         .gid = privileged ? parts->config.uid_base + 1 + slot : SANDBOX_GROUP_INSIDE,
         .digest = s->digest,
@@ -227,7 +228,11 @@ enum outcome start_plan_make(struct parts_of_keeper *parts, struct start_request
     const struct runtime_id *actual = runtime_find(slice_of(s->actual));
     TRY(actual->family == RUNTIME_NODE ? plan_node(parts, actual, out, err) : plan_python(actual, out, err));
     point_into(request, out->envp);
-    if (parts->scratch.on_disk)
+    if (parts->bare && !privileged) {
+        out->plan.uid = geteuid();
+        out->plan.gid = getegid();
+    }
+    if (parts->scratch.on_disk && !parts->bare)
         TRY(scratch_template(&parts->scratch, s->tmp_mb, &out->plan.template_fd, err));
     if (privileged && (fchown(request->out, out->plan.uid, out->plan.gid) < 0 ||
                        fchown(request->err, out->plan.uid, out->plan.gid) < 0))

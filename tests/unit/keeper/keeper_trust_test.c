@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -315,6 +316,81 @@ static void kill_9_of_the_server_leaves_nothing_at_all(void **state)
     assert_int_equal(world_count_loops(w), 0);
 }
 
+/* Its keeper still cleans for a moment: the next must wait for it. */
+static void a_server_that_starts_right_after_kill_9_of_another_waits_for_its_keeper(void **state)
+{
+    struct world *w = *state;
+    world_drop_keeper(w);
+    for (int round = 0; round < 3; round++) {
+        int told[2];
+        assert_int_equal(pipe(told), 0);
+        pid_t server = fork();
+        if (server == 0) {
+            struct error err;
+            if (keeper_fork(&w->config, &w->link, &w->report, &err) != OK)
+                _exit(1);
+            struct instance *all[2];
+            pid_t pids[2];
+            start_some(w, all, pids, 2);
+            (void)!write(told[1], pids, sizeof(pids));
+            for (;;)
+                pause();
+        }
+        pid_t pids[2];
+        assert_int_equal(read(told[0], pids, sizeof(pids)), (ssize_t)sizeof(pids));
+        close(told[0]);
+        close(told[1]);
+        assert_int_equal(kill(server, SIGKILL), 0);
+        waitpid(server, NULL, 0);
+        struct error err;
+        assert_int_equal(keeper_fork(&w->config, &w->link, &w->report, &err), OK);
+        world_holds(w, "rights", "", 256);
+        wait_gone(pids, 2);
+        world_drop_keeper(w);
+    }
+}
+
+/* A machine without sandboxes: here one that refuses pivot_root. In a process of its own, since a filter stays. */
+static void without_a_sandbox_only_who_asks_for_the_danger_gets_a_keeper(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(pivot_root), 0);
+        if (seccomp_load(filter) < 0)
+            _exit(10);
+        struct world *w = world_new_without_keeper();
+        struct error err = { .kind = ERROR_NONE };
+        if (keeper_fork(&w->config, &w->link, &w->report, &err) == OK || err.kind != ERROR_UNSUPPORTED ||
+            *err.hint == '\0')
+            _exit(11);
+        w->config.unsafe_no_sandbox = true;
+        if (keeper_fork(&w->config, &w->link, &w->report, &err) != OK || w->report.sandbox ||
+            strstr(w->report.line, "NO SANDBOX") == NULL)
+            _exit(12);
+        struct instance *i = world_start(w, "linger", "end", 256);
+        world_wait_ended(w, i);
+        if (WEXITSTATUS(i->end.wait_status) != 3 || strstr(i->output, "ready") == NULL)
+            _exit(13);
+        instance_free(i);
+        i = world_start(w, "linger", "", 256);
+        world_wait_output(w, i, "ready");
+        if (i->start.api_listener != -1)
+            _exit(14);
+        world_kill(w, i);
+        world_wait_ended(w, i);
+        pid_t ended = i->start.pid;
+        wait_gone(&ended, 1);
+        instance_free(i);
+        world_free(w);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+}
+
 static void closing_ends_the_instances_that_run(void **state)
 {
     struct world *w = *state;
@@ -355,6 +431,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(kill_9_of_the_keeper_leaves_no_process_and_the_next_start_no_cgroup, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(kill_9_of_the_server_leaves_nothing_at_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_starts_right_after_kill_9_of_another_waits_for_its_keeper,
+                                        setup, teardown),
+        cmocka_unit_test(without_a_sandbox_only_who_asks_for_the_danger_gets_a_keeper),
         cmocka_unit_test_setup_teardown(closing_ends_the_instances_that_run, setup, teardown),
         cmocka_unit_test_setup_teardown(the_probe_says_the_same_as_the_fork, setup, teardown),
     };

@@ -65,9 +65,27 @@ static void make_dir(const char *dir, const char *name)
     assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
 }
 
+static void make_world(struct world *w);
+
 struct world *world_new(void)
 {
     struct world *w = memory_new(sizeof(*w));
+    make_world(w);
+    struct error err;
+    if (keeper_fork(&w->config, &w->link, &w->report, &err) != OK)
+        fail_msg("no keeper: %s. %s", err.message, err.hint);
+    return w;
+}
+
+struct world *world_new_without_keeper(void)
+{
+    struct world *w = memory_new(sizeof(*w));
+    make_world(w);
+    return w;
+}
+
+static void make_world(struct world *w)
+{
     snprintf(w->dir, sizeof(w->dir), "/tmp/hearth-keeper-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     chmod(w->dir, 0755);
@@ -92,10 +110,6 @@ struct world *world_new(void)
         if (runtime_at(i)->family == RUNTIME_PYTHON && runtime_installed(&w->config, runtime_at(i), how))
             w->runtime = runtime_at(i)->id;
     assert_non_null(w->runtime);
-    struct error err;
-    if (keeper_fork(&w->config, &w->link, &w->report, &err) != OK)
-        fail_msg("no keeper: %s. %s", err.message, err.hint);
-    return w;
 }
 
 void world_drop_keeper(struct world *w)
@@ -167,7 +181,8 @@ struct keeper_start world_start_of(struct world *w, const char *program, const c
     snprintf(start.runtime, sizeof(start.runtime), "%s", w->runtime);
     snprintf(start.actual, sizeof(start.actual), "%s", w->runtime);
     world_code(w, program, start.digest);
-    int len = snprintf(environment, sizeof(environment), "PATH=/usr/bin:/bin%cHOSTILE_ARGS=%s", 0, arguments);
+    int len = snprintf(environment, sizeof(environment),
+                       "PATH=/usr/bin:/bin%cLAMBDA_TASK_ROOT=/var/task%cHOSTILE_ARGS=%s", 0, 0, arguments);
     start.environment = slice_from(environment, (size_t)len + 1);
     *i = (struct instance){ .id = start.id, .channel = channel[0], .out = out[0], .start.api_listener = -1 };
     fcntl(i->out, F_SETFL, O_NONBLOCK);

@@ -34,7 +34,8 @@ struct instance {
 /* main of every test program: "ordinary" as first argument makes it an ordinary user, "version-2" hides cgroups of version 1. False: the test cannot run here (exit 77). */
 bool world_become(int argc, char **argv);
 
-struct world *world_new(void);           /* asserts that a keeper can be had */
+struct world *world_new(void); /* asserts that a keeper can be had */
+struct world *world_new_without_keeper(void);
 void world_free(struct world *w);        /* closes the keeper, checks that nothing is left, removes the directory */
 void world_drop_keeper(struct world *w); /* closes the keeper alone */
 

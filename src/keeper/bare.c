@@ -1,0 +1,122 @@
+#include "keeper/bare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/fd.h"
+#include "base/memory.h"
+
+enum { PLACES = 5 };
+struct place {
+    const char *inside;
+    char outside[PATH_MAX];
+};
+
+static void find_places(const struct sandbox_plan *plan, const char *code, struct place places[PLACES])
+{
+    places[0].inside = "/var/task";
+    snprintf(places[0].outside, PATH_MAX, "%s", code);
+    places[1].inside = "/var/runtime/hearth";
+    snprintf(places[1].outside, PATH_MAX, "%.3000s/runtimes/%.32s", plan->share_dir, plan->family);
+    places[2].inside = "/var/runtime/node_modules";
+    snprintf(places[2].outside, PATH_MAX, "%.3000s/%.64s", plan->sdk_dir, plan->sdk);
+    places[3].inside = "/var/lang";
+    snprintf(places[3].outside, PATH_MAX, "%.3000s/%.64s", plan->runtime_dir, plan->lang);
+    places[4].inside = "/var/runtime";
+    snprintf(places[4].outside, PATH_MAX, "%s", places[1].outside);
+}
+
+/* Each element of a list between colons that begins with one of the places, or an equals sign. Owned by the process, which will exec. */
+static char *translate(const char *text, bool is_assignment, const struct place places[PLACES])
+{
+    struct buffer out;
+    buffer_init(&out);
+    const char *value = is_assignment ? strchr(text, '=') : NULL;
+    if (value != NULL)
+        buffer_append(&out, text, (size_t)(value + 1 - text));
+    const char *at = value != NULL ? value + 1 : text;
+    for (bool first = true; first || *at == ':'; first = false) {
+        if (!first)
+            buffer_append_byte(&out, *at++);
+        size_t len = strcspn(at, ":");
+        for (int i = 0; i < PLACES; i++) {
+            size_t inside = strlen(places[i].inside);
+            if (len >= inside && memcmp(at, places[i].inside, inside) == 0 &&
+                (len == inside || at[inside] == '/')) {
+                buffer_append_text(&out, places[i].outside);
+                at += inside;
+                len -= inside;
+                break;
+            }
+        }
+        buffer_append(&out, at, len);
+        at += len;
+    }
+    buffer_append_byte(&out, '\0');
+    return out.at;
+}
+
+static char **translate_all(char *const *from, bool are_assignments, const struct place places[PLACES])
+{
+    size_t count = 0;
+    while (from[count] != NULL)
+        count++;
+    char **to = memory_new_array(count + 1, sizeof(*to));
+    for (size_t i = 0; i < count; i++)
+        to[i] = translate(from[i], are_assignments, places);
+    return to;
+}
+
+enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***envp, struct error *err)
+{
+    char path[KEEPER_DIGEST_BYTES + 8], code[PATH_MAX];
+    snprintf(path, sizeof(path), "%s/tree", plan->digest);
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+    AUTO(fd)
+    int tree = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+    if (tree < 0 || fchdir(tree) < 0 || getcwd(code, sizeof(code)) == NULL)
+        return error_set_sys(err, errno, "Deploy the function again.", "could not enter the code \"%s\"", path);
+    struct place places[PLACES];
+    find_places(plan, code, places);
+    *argv = translate_all(plan->argv, false, places);
+    *envp = translate_all(plan->envp, true, places);
+    return OK;
+}
+
+void bare_adopt(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+/* Its orphans became our children: kill what is there until nothing is. */
+void bare_end_all(void)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+    for (;;) {
+        struct buffer text;
+        struct error ignored;
+        buffer_init(&text);
+        bool listed = file_read(AT_FDCWD, path, 1024 * 1024, &text, &ignored) == OK;
+        for (struct slice rest = buffer_slice(&text); listed && rest.len > 0;) {
+            uint64_t pid;
+            if (slice_to_u64(slice_split(&rest, ' '), INT_MAX, &pid) && pid > 1)
+                kill((pid_t)pid, SIGKILL);
+        }
+        buffer_drop(&text);
+        if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
+            return;
+    }
+}
