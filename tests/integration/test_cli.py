@@ -366,3 +366,40 @@ def test_runtimes_are_listed_with_the_way_to_get_those_that_are_missing(tmp_path
 def test_the_documented_configuration_is_the_one_that_there_is():
     written = (REPOSITORY / "docs" / "configuration.md").read_text()
     assert Cli()("serve", "--help-markdown").stdout == written, "run `make docs`"
+
+
+# ---- the first run (make run) ----------------------------------------------------------------------------------------------------
+
+def run_example(tmp_path, **environment):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "HEARTH_")) or k in ("HEARTH_SHARE", "HEARTH_RUNTIMES")}
+    return subprocess.Popen([REPOSITORY / "scripts" / "run-example", binary()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, env={**kept, "TMPDIR": str(tmp_path), **environment})
+
+
+def test_the_first_run_ends_with_an_answer_and_what_to_type_next(tmp_path):
+    done = run_example(tmp_path, HEARTH_RUN_ONCE="1")
+    said, _ = done.communicate(timeout=120)
+    assert done.returncode == 0, said
+    assert '"message":"Hello, world!"' in said
+    assert len(re.findall(r"^next .*HEARTH_DATA=\S+; hearth aws lambda list-functions$", said, re.M)) == 1
+    assert list(tmp_path.iterdir()) == [], "its data directory is gone"
+
+
+def test_what_it_says_to_type_next_works_and_sigterm_ends_it_in_good_order(tmp_path):
+    running = run_example(tmp_path)
+    try:
+        for line in running.stdout:
+            if line.startswith("next"):
+                break
+        command = line.partition("terminal:")[2].strip()
+        done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}, capture_output=True, text=True,
+                              timeout=60, check=True)
+        assert json.loads(done.stdout)["Functions"][0]["FunctionName"] == "hello"
+        running.send_signal(signal.SIGTERM)
+        rest, _ = running.communicate(timeout=60)
+        assert running.returncode == 0, rest
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+    assert [p for p in tmp_path.iterdir() if p.name.startswith("hearth-run-")] == []
