@@ -37,6 +37,12 @@ def take():
         raise Nonsense("descriptor 3 is not Hearth's channel: a bootstrap is started by the server, not by hand")
     os.set_inheritable(FD, False)
     os.set_blocking(FD, True)
+    os.register_at_fork(after_in_child=_close)
+
+
+def _close():
+    """In a child of the user's that goes on in Python (multiprocessing): it must not speak for the instance."""
+    os.close(FD)
 
 
 _buffer = bytearray()  # read and not yet handed out
@@ -69,32 +75,23 @@ def receive():
     return _invocation(sequence, body)
 
 
+_DEADLINE_BYTES = 8
+_TEXT_WIDTHS = (2, 2, 2, 4, 2)  # of the lengths of request id, ARN, trace, client context and identity
+
+
 def _invocation(sequence, body):
+    texts = []
+    at = _DEADLINE_BYTES
+    for width in _TEXT_WIDTHS:
+        start = at + width
+        at = start + int.from_bytes(body[at:start], "little")
+        texts.append(str(body[start:at], "utf-8", "replace"))
+    if at > len(body):  # it only grows, so this is enough: what was cut short lies behind the end
+        raise Nonsense("the server sent an invocation that is cut short")
     invocation = Invocation()
     invocation.sequence = sequence
-    at = 0
-
-    def number(width):
-        nonlocal at
-        at += width
-        if at > len(body):
-            raise Nonsense("the server sent an invocation that is cut short")
-        return int.from_bytes(body[at - width:at], "little")
-
-    def text(width):
-        nonlocal at
-        length = number(width)
-        at += length
-        if at > len(body):
-            raise Nonsense("the server sent an invocation that is cut short")
-        return str(body[at - length:at], "utf-8", "replace")
-
-    invocation.deadline_ms = number(8)
-    invocation.request_id = text(2)
-    invocation.arn = text(2)
-    invocation.trace = text(2)
-    invocation.client_context = text(4)
-    invocation.identity = text(2)
+    invocation.deadline_ms = int.from_bytes(body[:_DEADLINE_BYTES], "little")
+    (invocation.request_id, invocation.arn, invocation.trace, invocation.client_context, invocation.identity) = texts
     invocation.payload = body[at:]
     return invocation
 

@@ -33,17 +33,22 @@ class ClientContext(_Plain):
     __slots__ = ("custom", "env", "client")
 
 
+_OF_THE_INSTANCE = {
+    "log_group_name": os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME"),
+    "log_stream_name": os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME"),
+    "function_name": os.environ.get("AWS_LAMBDA_FUNCTION_NAME"),
+    "memory_limit_in_mb": os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"),
+    "function_version": os.environ.get("AWS_LAMBDA_FUNCTION_VERSION"),
+    "tenant_id": None,
+    "client_context": None,
+}
+
+
 class LambdaContext:
     def __init__(self, invocation, client_context, identity):
+        self.__dict__.update(_OF_THE_INSTANCE)
         self.aws_request_id = invocation.request_id
-        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
         self.invoked_function_arn = invocation.arn
-        self.tenant_id = None
-        self.client_context = None
         if client_context is not None:
             self.client_context = ClientContext(client_context)
             if self.client_context.client is not None:

@@ -273,3 +273,10 @@ def handler(event, context):
     expected = [["thread"], "later", ["1", "2"], "child\n"]
     assert instance.answer() == expected
     assert instance.answer() == expected
+
+
+def test_a_forked_child_does_not_speak_for_the_instance(python):
+    instance = python.start("import os\n" + HANDLER + "child = os.fork()\n    if child:\n        os.waitpid(child, 0)\n"
+                            "    return 'child' if child == 0 else 'parent'").ready()
+    assert instance.answer() == "parent"
+    assert instance.answer() == "parent"
