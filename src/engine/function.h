@@ -8,49 +8,52 @@
 #include "keeper/keeper.h"
 
 enum { /* AWS Lambda quotas and API model */
-    FUNCTION_NAME_BYTES_MAX = 64,
-    FUNCTION_HANDLER_BYTES_MAX = 128,
-    FUNCTION_DESCRIPTION_BYTES_MAX = 256,
-    FUNCTION_TIMEOUT_S_MAX = 900, FUNCTION_TIMEOUT_S_DEFAULT = 3,
-    FUNCTION_MEMORY_MB_DEFAULT = 128,
-    FUNCTION_TMP_MB_DEFAULT = 512,
-    FUNCTION_ENVIRONMENT_BYTES_MAX = 4096, /* names, values and JSON around them */
-    FUNCTION_TAGS_MAX = 50,
+       FUNCTION_NAME_BYTES_MAX = 64,
+       FUNCTION_HANDLER_BYTES_MAX = 128,
+       FUNCTION_DESCRIPTION_BYTES_MAX = 256,
+       FUNCTION_TIMEOUT_S_MAX = 900,
+       FUNCTION_TIMEOUT_S_DEFAULT = 3,
+       FUNCTION_MEMORY_MB_DEFAULT = 128,
+       FUNCTION_TMP_MB_DEFAULT = 512,
+       FUNCTION_ENVIRONMENT_BYTES_MAX = 4096, /* names, values and JSON around them */
+       FUNCTION_TAGS_MAX = 50,
 };
 
-struct variable { char *name, *value; };
+struct variable {
+    char *name, *value;
+};
 
 struct function {
-    unsigned references;           /* function_hold / function_release */
+    unsigned references; /* function_hold / function_release */
     char *name;
-    char *version;                 /* "$LATEST" */
+    char *version; /* "$LATEST" */
     const struct runtime_id *runtime;
     char *handler, *role, *description;
     uint32_t timeout_s, memory_mb, tmp_mb;
-    char *architecture;            /* "x86_64" | "arm64" */
-    char *tracing_mode;            /* "PassThrough" | "Active" */
-    char *log_group;               /* "/aws/lambda/NAME" */
-    char *log_format;              /* "Text" | "JSON" */
-    char *kms_key_arn;             /* NULL when none */
-    struct variable *environment;  /* sorted by name */
+    char *architecture;           /* "x86_64" | "arm64" */
+    char *tracing_mode;           /* "PassThrough" | "Active" */
+    char *log_group;              /* "/aws/lambda/NAME" */
+    char *log_format;             /* "Text" | "JSON" */
+    char *kms_key_arn;            /* NULL when none */
+    struct variable *environment; /* sorted by name */
     size_t environment_count;
     struct variable *tags;
     size_t tag_count;
-    char digest[65];               /* of its package */
+    char digest[65]; /* of its package */
     char code_sha256[45];
     uint64_t code_bytes;
     char revision_id[37];
     int64_t modified_ms;
-    char arn[256];                 /* unqualified */
-    struct pool *pool;             /* the dispatcher's, one a published function object; NULL until it is used */
+    char arn[256];     /* unqualified */
+    struct pool *pool; /* the dispatcher's, one a published function object; NULL until it is used */
 };
 
 /* One reference, all defaults; name, handler, role, log_group and runtime are NULL until the caller sets them (owned strings). */
 struct function *function_new(void);
-struct function *function_copy(const struct function *f);  /* to change and publish; no pool, one reference */
+struct function *function_copy(const struct function *f); /* to change and publish; no pool, one reference */
 struct function *function_hold(struct function *f);
 void function_release(struct function *f);
-void function_drop(struct function **f);                   /* AUTO(function) */
+void function_drop(struct function **f); /* AUTO(function) */
 
 /* The box's own: "x86_64" or "arm64", the only one that functions can have here. */
 const char *function_architecture(void);
@@ -64,5 +67,5 @@ void variables_free(struct variable *variables, size_t count); /* wiped: values 
  *   err  ERROR_INVALID: not a row of ours, or of a newer server (a runtime that this one does not know) */
 void function_write_document(const struct function *f, struct buffer *out);
 void function_write_environment(const struct function *f, struct buffer *out); /* empty when there are none */
-MUST_CHECK enum outcome function_read(struct slice name, struct slice version, struct slice document, struct slice environment,
-                                      struct function **out, struct error *err);
+MUST_CHECK enum outcome function_read(struct slice name, struct slice version, struct slice document,
+                                      struct slice environment, struct function **out, struct error *err);

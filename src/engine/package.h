@@ -36,7 +36,7 @@ void package_store_close(struct package_store *store);
  *   zip   taken
  *   err   ERROR_INVALID/InvalidParameterValueException ("Could not unzip uploaded file. Please check your file, then try to upload again."
  *         and what is wrong: zip-slip, absolute path, link out of the tree, duplicate name, encrypted entry, bomb, not a zip),
- *         ERROR_TOO_LARGE: RequestEntityTooLargeException for the zip, InvalidParameterValueException "Unzipped size must be smaller than 262144000 bytes" for the tree, ERROR_DISK_FULL */
+ *         ERROR_TOO_LARGE: RequestEntityTooLargeException for the zip; ERROR_INVALID: "Unzipped size must be smaller than 262144000 bytes" for the tree, ERROR_DISK_FULL */
 typedef void package_done_fn(enum outcome outcome, const struct package_info *info, const struct error *err,
                              void *arg);
 void package_put(struct package_store *store, struct buffer *zip, package_done_fn *done, void *arg);

@@ -34,9 +34,7 @@ static void answer_error(struct put *put, yyjson_val *object)
     static const struct {
         const char *word;
         enum error_kind kind;
-    } kinds[] = { { "invalid", ERROR_INVALID },
-                  { "too-large", ERROR_TOO_LARGE },
-                  { "disk-full", ERROR_DISK_FULL } };
+    } kinds[] = { { "invalid", ERROR_INVALID }, { "disk-full", ERROR_DISK_FULL } };
     struct error err = { .kind = ERROR_INTERNAL };
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         if (slice_is(json_slice(yyjson_obj_get(object, "error")), kinds[i].word))
@@ -45,7 +43,7 @@ static void answer_error(struct put *put, yyjson_val *object)
     copy_member(object, "message", err.message, sizeof(err.message));
     copy_member(object, "hint", err.hint, sizeof(err.hint));
     /* The code decides what the caller is told to be at fault: the child may not choose it. */
-    if (err.kind == ERROR_INVALID || err.kind == ERROR_TOO_LARGE)
+    if (err.kind == ERROR_INVALID)
         snprintf(err.code, sizeof(err.code), "InvalidParameterValueException");
     put_fail(put, &err);
 }

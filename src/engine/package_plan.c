@@ -23,7 +23,7 @@ enum outcome zip_refuse(struct error *err, const char *format, ...)
 
 enum outcome zip_refuse_size(struct error *err)
 {
-    return error_set_code(err, ERROR_TOO_LARGE, "InvalidParameterValueException",
+    return error_set_code(err, ERROR_INVALID, "InvalidParameterValueException",
                           "Leave out what the function does not need at run time.",
                           "Unzipped size must be smaller than %d bytes", PACKAGE_TREE_BYTES_MAX);
 }

@@ -20,8 +20,6 @@ static const char *error_word(enum error_kind kind)
     switch (kind) {
     case ERROR_INVALID:
         return "invalid";
-    case ERROR_TOO_LARGE:
-        return "too-large";
     case ERROR_DISK_FULL:
         return "disk-full";
     default:

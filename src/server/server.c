@@ -194,8 +194,10 @@ static void on_keeper_lost(const struct error *err, void *arg)
 
 static enum outcome open_rooms(struct server *s, struct error *err)
 {
+    /* A new master key beside an old database would stand where the lost one has to be put back. */
+    bool first_start = faccessat(s->data_dir, "hearth.db", F_OK, 0) < 0;
+    TRY(seal_open(s->data_dir, first_start, &s->seal, err));
     TRY(store_open(&s->loop, s->data_dir, "hearth.db", &s->store, err));
-    TRY(seal_open(s->data_dir, true, &s->seal, err));
     TRY(load_root_key(s, err));
     TRY(put_basic_role(s, err));
     s->keyring = keyring_new(s->config.account);
