@@ -309,7 +309,7 @@ def test_a_client_that_reads_slowly_gets_its_large_answer_whole(hearth):
     function = hearth.deploy(node("exports.handler = async () => 'x'.repeat(5000000);"), memory=512, timeout=30)
     function({})
     with RawConnection(hearth.address, timeout=60) as connection:
-        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.send(signed_request(hearth, "POST", f"/2015-03-31/functions/{function.name}/invocations", b"{}"))
         time.sleep(0.5)
         answer = connection.answer()
