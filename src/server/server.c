@@ -23,7 +23,9 @@
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 enum {
-    SERVER_FLUSH_MS = 2000,  /* draining: answers are on their way, clients that do not take them are cut */
+    SERVER_FLUSH_MS = 2000, /* draining: answers are on their way, clients that do not take them are cut */
+    SERVER_INSTANCE_CONNECTIONS_MAX =
+        128,                 /* from one instance to the API: they come out of our descriptors, not its own */
     SERVER_KEEPER_MS = 5000, /* at the end: the keeper cleans up */
     SELF_FD_LEAST = 64
 }; /* above what children are given */
@@ -48,6 +50,8 @@ struct server {
     struct engine *engine;
     struct api *api;
     struct http_server *api_http, *gateway_http;
+    struct http_server
+        *instance_http; /* the API inside sandboxes: not drained, for calls that run may need it to the end */
     struct http_listener *api_listener, *gateway_listener;
     char api_url[160], gateway_url[160];
     char access_key[ACCESS_KEY_BYTES], secret[SECRET_KEY_BYTES];
@@ -168,9 +172,9 @@ static void *open_instance_api(int *fd, const struct principal *principal, void 
     struct http_listener *listener = NULL;
     struct error err;
     (void)principal; /* who calls is decided by the signature, there as here */
-    if (s->stopping) /* no new calls are taken: an instance that was still starting would only be refused */
+    if (s->closing)
         return NULL;
-    if (http_listen(s->api_http, fd, NULL, &listener, &err) != OK) {
+    if (http_listen(s->instance_http, fd, NULL, &listener, &err) != OK) {
         log_error("server", &err, "an instance cannot call the API");
         return NULL;
     }
@@ -179,8 +183,9 @@ static void *open_instance_api(int *fd, const struct principal *principal, void 
 
 static void close_instance_api(void *handle, void *arg)
 {
-    (void)arg;
-    http_listener_close(handle);
+    struct server *s = arg;
+    if (!s->closing) /* else it went with its server */
+        http_listener_close(handle);
 }
 
 static void on_keeper_lost(const struct error *err, void *arg)
@@ -245,6 +250,8 @@ static enum outcome open_doors(struct server *s, struct error *err)
     s->api = api_new(&s->loop, &api);
     struct http_handler to_api = { api_request, s->api }, to_gateway = { gateway_request, NULL };
     s->api_http = http_server_new(&s->loop, NULL, &to_api);
+    struct http_limits instance_limits = { .connections_max = SERVER_INSTANCE_CONNECTIONS_MAX };
+    s->instance_http = http_server_new(&s->loop, &instance_limits, &to_api);
     s->gateway_http = http_server_new(&s->loop, NULL, &to_gateway);
     TRY(http_listen(s->api_http, &s->api_fd, NULL, &s->api_listener, err));
     TRY(http_listen(s->gateway_http, &s->gateway_fd, NULL, &s->gateway_listener, err));
@@ -287,7 +294,8 @@ static void close_doors(struct server *s)
         return;
     s->closing = true;
     (void)uv_timer_stop(&s->flush_timer);
-    s->http_left = 2;
+    s->http_left = 3;
+    http_server_close(s->instance_http, on_http_closed, s);
     http_server_close(s->api_http, on_http_closed, s);
     http_server_close(s->gateway_http, on_http_closed, s);
 }
