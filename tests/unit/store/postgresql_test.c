@@ -51,7 +51,7 @@ static uid_t ordinary_user(gid_t *gid)
     return user ? user->pw_uid : 65534;
 }
 
-static pid_t run(const struct postgresql *pg, const char *program, const char *const argv[])
+static pid_t run(const struct postgresql *pg, const char *program, const char *argv[])
 {
     char path[256], log[128];
     snprintf(path, sizeof(path), "%s/%s", pg->bin, program);
@@ -67,6 +67,7 @@ static pid_t run(const struct postgresql *pg, const char *program, const char *c
     int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || chdir("/"))
         _exit(126);
+    argv[0] = path; /* initdb looks for its fellow programs beside itself */
     execv(path, (char *const *)argv);
     _exit(127);
 }
