@@ -1,5 +1,6 @@
 #include "keeper/bare.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -95,27 +96,47 @@ enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***e
     return OK;
 }
 
+enum outcome bare_check(struct error *err)
+{
+    char code[PATH_MAX];
+    if (getcwd(code, sizeof(code)) == NULL || access(code, R_OK | X_OK) < 0)
+        return error_set_sys(err, errno,
+                             "Without a sandbox the data directory must be open to all (chmod 711), or Hearth run "
+                             "as an ordinary user.",
+                             "could not enter \"%s\" as user %u", code, (unsigned)getuid());
+    return OK;
+}
+
 void bare_adopt(void)
 {
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
+/* Whose parent it is; 0 when it is gone. "pid (any text) state ppid ..." */
+static pid_t parent_of(const char *pid)
+{
+    char path[300], text[512];
+    snprintf(path, sizeof(path), "/proc/%s/stat", pid);
+    AUTO(fd)
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+    text[got > 0 ? got : 0] = '\0';
+    const char *after = strrchr(text, ')');
+    return after != NULL && strlen(after) > 4 ? (pid_t)strtol(after + 4, NULL, 10) : 0;
+}
+
 /* Its orphans became our children: kill what is there until nothing is. */
 void bare_end_all(void)
 {
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
     for (;;) {
-        struct buffer text;
-        struct error ignored;
-        buffer_init(&text);
-        bool listed = file_read(AT_FDCWD, path, 1024 * 1024, &text, &ignored) == OK;
-        for (struct slice rest = buffer_slice(&text); listed && rest.len > 0;) {
+        DIR *list = opendir("/proc");
+        for (struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
             uint64_t pid;
-            if (slice_to_u64(slice_split(&rest, ' '), INT_MAX, &pid) && pid > 1)
+            if (slice_to_u64(slice_of(entry->d_name), INT_MAX, &pid) && parent_of(entry->d_name) == getpid())
                 kill((pid_t)pid, SIGKILL);
         }
-        buffer_drop(&text);
+        if (list != NULL)
+            closedir(list);
         if (waitpid(-1, NULL, 0) < 0 && errno == ECHILD)
             return;
     }

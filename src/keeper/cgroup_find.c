@@ -264,19 +264,35 @@ static bool only_we_are_in(int dir)
     return alone;
 }
 
-/* "server": where this process, and the keeper it forks, go. Processes may be in leaves alone once controllers are enabled. */
-static bool move_into_leaf(int dir)
+/* "server": where this process, and the keeper it forks, go. Processes may be in leaves alone once controllers are enabled.
+ * all: every process of this cgroup goes, not only we (the topmost one of a container is the container's own to divide). */
+static bool move_into_leaf(int dir, bool all)
 {
     if (mkdirat(dir, "server", 0755) < 0 && errno != EEXIST)
         return false;
-    return put(dir, "server/cgroup.procs", "0");
+    if (!all)
+        return put(dir, "server/cgroup.procs", "0");
+    struct buffer text;
+    buffer_init(&text);
+    struct error ignored;
+    bool listed = file_read(dir, "cgroup.procs", PROC_TEXT_BYTES_MAX, &text, &ignored) == OK;
+    for (struct slice rest = buffer_slice(&text); listed && rest.len > 0;) {
+        char pid[16];
+        struct slice line = slice_split(&rest, '\n');
+        snprintf(pid, sizeof(pid), "%.*s", SLICE_PRINT(line));
+        (void)!put(dir, "server/cgroup.procs", pid); /* one that has ended meanwhile cannot be moved */
+    }
+    buffer_drop(&text);
+    return listed;
 }
 
-static bool take_version_2(struct cgroup_trees *trees, const char *dir, bool divide)
+enum divide { DIVIDE_NOT, DIVIDE_OURS, DIVIDE_ALL };
+
+static bool take_version_2(struct cgroup_trees *trees, const char *dir, enum divide divide)
 {
     AUTO(fd)
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (divide && !move_into_leaf(fd)))
+    if (fd < 0 || (divide != DIVIDE_NOT && !move_into_leaf(fd, divide == DIVIDE_ALL)))
         return false;
     unsigned enabled = enable(fd);
     struct cgroup_tree tree = { -1, -1, 0 };
@@ -319,9 +335,11 @@ static void find_version_2(struct cgroup_trees *trees, struct texts *t, bool pri
     bool ours = dir >= 0 && access(own, W_OK) == 0 && !top && (in_leaf || is_delegated(own) || !privileged) &&
                 (in_leaf || only_we_are_in(dir));
     if (ours)
-        take_version_2(trees, own, !in_leaf);
+        take_version_2(trees, own, in_leaf ? DIVIDE_NOT : DIVIDE_OURS);
     else if (privileged)
-        take_version_2(trees, mount->at, false); /* the topmost cgroup may hold processes and divide */
+        /* The real topmost cgroup may hold processes and divide; that of a container (which has a type) may not do both. */
+        take_version_2(trees, mount->at,
+                       dir >= 0 && top && faccessat(dir, "cgroup.type", F_OK, 0) == 0 ? DIVIDE_ALL : DIVIDE_NOT);
     free(mount);
 }
 

@@ -26,7 +26,9 @@ static enum outcome limit(int which, uint64_t value, const char *what, struct er
 
 enum outcome confine_limits(const struct confine_limits *l, struct error *err)
 {
-    TRY(limit(RLIMIT_CORE, 0, "core files", err));
+    /* Not 0: where core dumps are piped to a program of the host, which runs there as root, the kernel does so for a limit of 0 as well.
+     * 1 is its own mark for "never" (core(5), fs/coredump.c); the filter keeps it so. */
+    TRY(limit(RLIMIT_CORE, 1, "core files", err));
     TRY(limit(RLIMIT_NOFILE, l->files, "files", err));
     /* Counted a user: that is one instance, by its own uid or by its own user namespace (Linux 5.14 counts those apart). */
     TRY(limit(RLIMIT_NPROC, l->processes, "processes", err));

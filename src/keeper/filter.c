@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -392,8 +393,9 @@ static const char *const forbidden[] = {
 
 /* The sandbox's first process, once it has built the sandbox: wait, reap, tell, end. */
 static const char *const allowed_first[] = {
-    "read",    "write", "close",      "poll",         "ppoll",           "wait4",          "waitid",
-    "sendmsg", "exit",  "exit_group", "rt_sigreturn", "restart_syscall", "rt_sigprocmask",
+    "read",         "write",           "close",          "poll", "ppoll",
+    "wait4",        "waitid",          "sendmsg",        "exit", "exit_group",
+    "rt_sigreturn", "restart_syscall", "rt_sigprocmask", "kill", /* stopping its own sandbox; nothing else lies in its pid namespace */
 };
 
 static int rule(scmp_filter_ctx c, uint32_t action, const char *name)
@@ -505,6 +507,12 @@ static int refuse_arguments(scmp_filter_ctx c)
          i++) /* the kernel looks at 32 bits: so must we */
         failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, ioctls[i]));
+    if (failed == 0) /* see confine_limits */
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, RLIMIT_CORE));
+    if (failed == 0)
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 2,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, RLIMIT_CORE), SCMP_A2(SCMP_CMP_NE, 0));
     for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]) && failed == 0; i++)
         failed = rule(c, SCMP_ACT_ERRNO(EPERM), forbidden[i]);
     return failed;

@@ -466,6 +466,11 @@ static void on_control(struct keeper *k)
     } else if (head.type == WIRE_READY && head.version == WIRE_VERSION && (size_t)got == sizeof(head)) {
         if (id_in_use(k, head.id, &number))
             end_init(k, number);
+    } else if ((head.type == WIRE_STOP || head.type == WIRE_CONTINUE) && head.version == WIRE_VERSION &&
+               (size_t)got == sizeof(head)) {
+        char word = head.type == WIRE_STOP ? SANDBOX_STOP : SANDBOX_CONTINUE;
+        if (id_in_use(k, head.id, &number) && k->slots[number].state == SLOT_RUNNING && !k->parts->bare)
+            (void)!send(k->slots[number].report, &word, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (may_complain(k)) {
         log_warn("keeper", "dropped a message of %zd bytes that is none", got);
     }

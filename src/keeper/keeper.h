@@ -90,6 +90,9 @@ struct keeper_start {
 MUST_CHECK enum outcome keeper_send_start(struct keeper_link *link, struct keeper_start *start, struct error *err);
 /* Its init phase is over: the whole CPU that AWS lends to that ends, and its own share (memory_mb / 1769) begins. */
 MUST_CHECK enum outcome keeper_send_ready(struct keeper_link *link, uint64_t id, struct error *err);
+/* The freeze of machines without a freezer (keeper_freeze answered false): SIGSTOP to all its processes, SIGCONT before its next
+ * call. Without a sandbox (unsafe_no_sandbox) nothing happens. */
+MUST_CHECK enum outcome keeper_send_stop(struct keeper_link *link, uint64_t id, bool stop, struct error *err);
 MUST_CHECK enum outcome keeper_send_kill(struct keeper_link *link, uint64_t id, struct error *err);
 
 /* Descriptors for an instance's figures, pread by us; -1 where this machine has none. Owned by the receiver. */

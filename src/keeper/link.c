@@ -62,6 +62,12 @@ enum outcome keeper_send_ready(struct keeper_link *link, uint64_t id, struct err
     return send_packet(link, &head, sizeof(head), NULL, 0, NULL, 0, err);
 }
 
+enum outcome keeper_send_stop(struct keeper_link *link, uint64_t id, bool stop, struct error *err)
+{
+    struct wire_head head = { stop ? WIRE_STOP : WIRE_CONTINUE, WIRE_VERSION, id };
+    return send_packet(link, &head, sizeof(head), NULL, 0, NULL, 0, err);
+}
+
 static int take(const int *fds, size_t count, uint32_t present, enum wire_meter which)
 {
     if (!(present >> which & 1))

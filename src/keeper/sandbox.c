@@ -142,6 +142,7 @@ static enum outcome become_runtime(const struct sandbox_plan *p, struct error *e
     setsid();
     TRY(confine_limits(&p->limits, err));
     TRY(drop_rights(p, err));
+    TRY(p->bare ? bare_check(err) : OK);
     /* In this order: of two that refuse a call, the one loaded last says with which error. */
     TRY(filter_load(&p->filters->allow, err));
     TRY(filter_load(&p->filters->refuse, err));
@@ -322,6 +323,20 @@ static bool reap(const struct first *f, int *status)
     return false;
 }
 
+/* Where no cgroup freezes: one word of the keeper stops all processes of the sandbox but us, another lets them go on.
+ * kill(-1) reaches our pid namespace and nothing else; without one (bare) it would reach everybody. */
+static bool obey(const struct first *f)
+{
+    char word = 0;
+    ssize_t got = read(f->plan.report, &word, 1);
+    if (got < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (got != 1 || f->plan.bare || (word != SANDBOX_STOP && word != SANDBOX_CONTINUE))
+        return false;
+    kill(-1, word == SANDBOX_STOP ? SIGSTOP : SIGCONT);
+    return true;
+}
+
 static void stay(const struct first *f)
 {
     struct pollfd polls[2] = { { f->plan.report, POLLIN, 0 }, { f->signals, POLLIN, 0 } };
@@ -337,7 +352,7 @@ static void stay(const struct first *f)
             tell(f, REPORT_ENDED, status, NULL, NULL, 0);
             return;
         }
-        if (polls[0].revents) /* the keeper is gone, or has closed: it never sends a word */
+        if (polls[0].revents && !obey(f)) /* the keeper is gone, or has closed */
             return;
     }
 }
@@ -370,7 +385,7 @@ static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer
     /* Keep nothing that is not needed: the socket to the keeper, the signals, the thaw. Then give up what rights are left. */
     int keep[] = { f.plan.report, f.signals, f.thaw };
     descriptors_keep(keep, 3, 0);
-    if (drop_rights(plan, &err) == OK && filter_load(&plan->filters->first, &err) == OK)
+    if (drop_rights(plan, &err) == OK && (plan->bare || filter_load(&plan->filters->first, &err) == OK))
         stay(&f);
     if (f.thaw >= 0) { /* version 1: a frozen process cannot even be killed */
         const char *text = trees.version == 2 ? "0" : "THAWED";

@@ -7,7 +7,7 @@
 #include "keeper/scratch.h"
 
 enum { WIRE_VERSION = 1 };
-enum wire_type { WIRE_START = 1, WIRE_KILL = 2, WIRE_READY = 3 };
+enum wire_type { WIRE_START = 1, WIRE_KILL = 2, WIRE_READY = 3, WIRE_STOP = 4, WIRE_CONTINUE = 5 };
 
 struct wire_head {
     uint32_t type;
@@ -48,6 +48,9 @@ struct wire_event {
     uint64_t memory_peak, cpu_us;
     char message[256];
 };
+
+/* The keeper to a sandbox's first process: one byte. */
+enum { SANDBOX_STOP = 's', SANDBOX_CONTINUE = 'c' };
 
 /* A sandbox's first process to the keeper. */
 enum report_type { REPORT_STARTED = 1, REPORT_FAILED, REPORT_ENDED };

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/timex.h>
@@ -51,6 +52,17 @@ static void mounts(void)
     attempt_errno("move_mount", syscall(SYS_move_mount, 0, "", 0, "", 0), EPERM, EPERM);
     attempt_errno("fsopen", syscall(SYS_fsopen, "tmpfs", 0), EPERM, EPERM);
     attempt_errno("mount_setattr", syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, NULL, 0), EPERM, EPERM);
+}
+
+static void limits(void)
+{
+    struct rlimit core, more = { 4096, 4096 }, none = { 0, 0 };
+    attempt("the limit of core files is not 1",
+            getrlimit(RLIMIT_CORE, &core) < 0 || core.rlim_cur != 1 || core.rlim_max != 1);
+    attempt_errno("another limit of core files", setrlimit(RLIMIT_CORE, &none), EPERM,
+                  EPERM); /* 0 would wake the host's handler */
+    attempt_errno("more files", setrlimit(RLIMIT_NOFILE, &more), EPERM, EPERM);
+    attempt_errno("more processes", setrlimit(RLIMIT_NPROC, &more), EPERM, EPERM);
 }
 
 static void calls(void)
@@ -141,6 +153,7 @@ int main(void)
     identity();
     namespaces();
     mounts();
+    limits();
     calls();
     architectures();
     return broken;

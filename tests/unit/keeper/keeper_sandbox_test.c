@@ -336,5 +336,7 @@ int main(int argc, char **argv)
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(twenty_at_once_are_strangers_to_each_other, setup, teardown),
     };
+    if (argc > 2) /* one of them, by a pattern */
+        cmocka_set_test_filter(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

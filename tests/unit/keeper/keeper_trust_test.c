@@ -437,5 +437,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(closing_ends_the_instances_that_run, setup, teardown),
         cmocka_unit_test_setup_teardown(the_probe_says_the_same_as_the_fork, setup, teardown),
     };
+    if (argc > 2) /* one of them, by a pattern */
+        cmocka_set_test_filter(argv[2]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

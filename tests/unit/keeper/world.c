@@ -24,9 +24,9 @@
 #include "base/fd.h"
 #include "base/memory.h"
 
-static const char bootstrap[] =
-    "import os\n"
-    "os.execv('/var/task/hostile', ['hostile'] + os.environ.get('HOSTILE_ARGS', '').split())\n";
+static const char bootstrap[] = "import os\n"
+                                "hostile = os.environ['LAMBDA_TASK_ROOT'] + '/hostile'\n"
+                                "os.execv(hostile, ['hostile'] + os.environ.get('HOSTILE_ARGS', '').split())\n";
 
 /* Version 2 alone, in a mount namespace of our own: on a machine whose controllers sit in version 1 it has none, but its files, freezing, killing
  * and cloning into it are the same. */
@@ -40,7 +40,7 @@ bool world_become(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "version-2") == 0)
         return only_version_2();
-    if (argc < 2 || strcmp(argv[1], "ordinary") != 0)
+    if (argc < 2 || strcmp(argv[1], "ordinary") != 0) /* "root" says the same as nothing */
         return geteuid() == 0;
     if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(WORLD_USER, WORLD_USER, WORLD_USER) < 0 ||
                            setresuid(WORLD_USER, WORLD_USER, WORLD_USER) < 0))
