@@ -139,17 +139,18 @@ static void arm_idle_timer(struct engine *engine);
 static bool watch_instance(struct instance *i, uint64_t now_us)
 {
     if (now_us - i->idle_since_us < ENGINE_WATCH_MS * 1000ULL / 2)
-        return i->meters.freeze >= 0; /* in use a moment ago: look again */
+        return true; /* in use a moment ago: look again */
     uint64_t cpu = keeper_meter_cpu_us(&i->meters);
     /* After its answer the runtime turns its loop once and collects garbage: that much is no work of the function's. */
     bool busy = cpu - i->watch_cpu_us > (i->watch_looks == 0 ? ENGINE_WATCH_TAIL_CPU_US : ENGINE_WATCH_CPU_US);
+    bool blind = i->meters.cpu < 0; /* nothing tells whether it works */
     i->watch_looks++;
     i->watch_cpu_us = cpu;
     i->noisy += busy ? 1 : 0;
-    if (busy || keeper_meter_tasks(&i->meters) > i->tasks_at_ready ||
+    if (busy || blind || keeper_meter_tasks(&i->meters) > i->tasks_at_ready ||
         now_us - i->idle_since_us >= ENGINE_FREEZE_IDLE_MS * 1000ULL)
         instance_freeze(i);
-    return !i->frozen && i->meters.freeze >= 0;
+    return !i->frozen;
 }
 
 static void on_watch(uv_timer_t *timer)

@@ -116,14 +116,27 @@ void instance_kill(struct instance *i)
 
 void instance_freeze(struct instance *i)
 {
-    if (!i->frozen && keeper_freeze(&i->meters, true))
-        i->frozen = true;
+    struct error err;
+    if (i->frozen)
+        return;
+    i->frozen = keeper_freeze(&i->meters, true);
+    if (!i->frozen && keeper_send_stop(i->engine->config.link, i->id, true, &err) == OK)
+        i->frozen = i->stopped = true;
 }
 
 void instance_thaw(struct instance *i)
 {
-    if (i->frozen && keeper_freeze(&i->meters, false))
-        i->frozen = false;
+    struct error err;
+    if (!i->frozen)
+        return;
+    if (!i->stopped) {
+        i->frozen = !keeper_freeze(&i->meters, false);
+        return;
+    }
+    if (keeper_send_stop(i->engine->config.link, i->id, false, &err) == OK)
+        i->frozen = i->stopped = false;
+    else /* its call will time out; the next gets another instance */
+        log_error("engine", &err, "an instance could not be continued");
 }
 
 /* ---- what its call ends with ---- */

@@ -103,10 +103,10 @@ struct instance {
     struct output out[2];
     unsigned handles; /* uv handles that are not closed yet */
     bool channel_open, ready, keeper_started, exited, killed;
-    bool nonsense; /* killed for what it sent */
-    bool served;   /* has answered once: the next call is warm */
-    bool frozen;
-    unsigned noisy; /* how often it was caught working between calls */
+    bool nonsense;        /* killed for what it sent */
+    bool served;          /* has answered once: the next call is warm */
+    bool frozen, stopped; /* by its cgroup; by signals, where there is no freezer */
+    unsigned noisy;       /* how often it was caught working between calls */
     uint32_t sequence, init_us;
     uint64_t start_us, idle_since_us, watch_cpu_us;
     unsigned watch_looks;
