@@ -13,7 +13,6 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "base/codec.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -22,6 +21,7 @@
 enum { NAME_BYTES = 32 };
 
 struct log_group {
+    char *group;           /* its key */
     char *name;            /* as its directory is called */
     struct buffer pending; /* lines to write; under the lock */
     bool dirty;            /* in the dirty list; under the lock */
@@ -46,11 +46,6 @@ struct function_logs {
         bool closing;
     } shared;
 };
-
-static void group_name(struct slice group, struct buffer *out)
-{
-    codec_percent(out, group, false);
-}
 
 static void file_name(unsigned long serial, char out[NAME_BYTES])
 {
@@ -201,16 +196,17 @@ enum outcome function_logs_open(uv_loop_t *loop, int data_dir, struct function_l
 
 static struct log_group *find_group(struct function_logs *logs, struct slice group)
 {
-    struct buffer name = BUFFER_EMPTY;
-    group_name(group, &name);
     struct log_group *found = NULL;
-    HASH_FIND(hh, logs->groups, name.at, name.len, found);
-    if (found == NULL) {
-        found = memory_new(sizeof(*found));
-        found->name = slice_dup(buffer_slice(&name));
-        HASH_ADD_KEYPTR(hh, logs->groups, found->name, name.len, found);
-    }
-    buffer_drop(&name);
+    HASH_FIND(hh, logs->groups, group.at, group.len, found);
+    if (found != NULL)
+        return found;
+    struct buffer directory = BUFFER_EMPTY;
+    log_group_directory(&directory, group);
+    found = memory_new(sizeof(*found));
+    found->group = slice_dup(group);
+    found->name = slice_dup(buffer_slice(&directory));
+    HASH_ADD_KEYPTR(hh, logs->groups, found->group, group.len, found);
+    buffer_drop(&directory);
     return found;
 }
 
@@ -251,6 +247,7 @@ void function_logs_close(struct function_logs *logs)
     HASH_ITER (hh, logs->groups, group, next) {
         HASH_DEL(logs->groups, group);
         buffer_drop(&group->pending);
+        free(group->group);
         free(group->name);
         free(group);
     }

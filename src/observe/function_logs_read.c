@@ -7,7 +7,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "base/codec.h"
 #include "base/fd.h"
 #include "base/memory.h"
 #include "observe/function_logs.h"
@@ -135,7 +134,7 @@ enum outcome function_logs_read(int data_dir, struct slice group, int64_t since_
     struct reader r = { .dir = -1, .since_ms = since_ms, .each = each, .arg = arg, .fd = -1 };
     struct buffer name = BUFFER_EMPTY;
     buffer_append_text(&name, "logs/");
-    codec_percent(&name, group, false);
+    log_group_directory(&name, group);
     enum outcome opened = dir_open(data_dir, buffer_text(&name), false, 0, &r.dir, err);
     buffer_drop(&name);
     TRY(opened);

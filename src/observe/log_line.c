@@ -3,29 +3,47 @@
 #include <dirent.h>
 #include <fcntl.h>
 
+#include "base/codec.h"
 #include "base/fd.h"
 
+static const char *escape_of(char c)
+{
+    switch (c) {
+    case '\\':
+        return "\\\\";
+    case '\n':
+        return "\\n";
+    case '\r':
+        return "\\r";
+    case '\t':
+        return "\\t";
+    default:
+        return NULL;
+    }
+}
+
+/* In runs: nearly all of a message needs no escape, and this stands on the path of every call. */
 static void append_escaped(struct buffer *out, struct slice message)
 {
+    size_t from = 0;
     for (size_t i = 0; i < message.len; i++) {
-        char c = message.at[i];
-        switch (c) {
-        case '\\':
-            buffer_append_text(out, "\\\\");
-            break;
-        case '\n':
-            buffer_append_text(out, "\\n");
-            break;
-        case '\r':
-            buffer_append_text(out, "\\r");
-            break;
-        case '\t':
-            buffer_append_text(out, "\\t");
-            break;
-        default:
-            buffer_append_byte(out, c);
-        }
+        const char *escape = escape_of(message.at[i]);
+        if (escape == NULL)
+            continue;
+        buffer_append(out, message.at + from, i - from);
+        buffer_append(out, escape, 2);
+        from = i + 1;
     }
+    buffer_append(out, message.at + from, message.len - from);
+}
+
+void log_group_directory(struct buffer *out, struct slice group)
+{
+    if (group.len > 0 && group.at[0] == '.') { /* never "." or ".." */
+        buffer_append_text(out, "%2E");
+        group = slice_sub(group, 1, group.len);
+    }
+    codec_percent(out, group, false);
 }
 
 static bool unescape(struct buffer *out, struct slice text)
@@ -76,7 +94,12 @@ void log_files_scan(int dir, unsigned long *first, unsigned long *last)
 
 void log_line_write(struct buffer *out, int64_t time_ms, struct slice stream, struct slice message)
 {
-    buffer_appendf(out, "%lld\t", (long long)time_ms);
+    char time[24];
+    size_t at = sizeof(time);
+    time[--at] = '\t';
+    for (uint64_t left = (uint64_t)time_ms; left > 0 || at == sizeof(time) - 1; left /= 10)
+        time[--at] = (char)('0' + left % 10);
+    buffer_append(out, time + at, sizeof(time) - at);
     append_escaped(out, stream);
     buffer_append_byte(out, '\t');
     append_escaped(out, message);

@@ -7,5 +7,7 @@
 MUST_CHECK bool log_line_read(struct slice line, int64_t *time_ms, struct buffer *stream, struct buffer *message);
 void log_line_write(struct buffer *out, int64_t time_ms, struct slice stream,
                     struct slice message); /* with its newline */
+/* How a group's directory is called: its name, percent-encoded, "/" too. */
+void log_group_directory(struct buffer *out, struct slice group);
 /* The lowest and highest serial of "<serial>.log" in the directory; 0 and 0 when there is none. */
 void log_files_scan(int dir, unsigned long *first, unsigned long *last);

@@ -76,6 +76,25 @@ static void what_was_put_is_read_back_to_the_byte(void **state)
     assert_int_equal(w->err.kind, ERROR_NOT_FOUND);
 }
 
+static void a_group_cannot_name_a_directory_above_its_own(void **state)
+{
+    struct world *w = *state;
+    struct function_logs *logs = NULL;
+    static const char *const names[] = { ".", "..", "../x", "./", "/", "a/../b" };
+    assert_int_equal(function_logs_open(NULL, w->dir, &logs, &w->err), OK);
+    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+        function_logs_put(logs, slice_of(names[k]), SLICE("s"), 0, slice_of(names[k]));
+    function_logs_close(logs);
+    for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+        struct seen seen = { 0 };
+        assert_int_equal(function_logs_read(w->dir, slice_of(names[k]), 0, false, note, &seen, &w->err), OK);
+        assert_int_equal(seen.count, 1);
+        assert_string_equal(seen.message, names[k]);
+    }
+    assert_int_equal(faccessat(w->dir, "00000001.log", F_OK, 0), -1);
+    assert_int_equal(faccessat(w->dir, "logs/00000001.log", F_OK, 0), -1);
+}
+
 static void older_lines_are_left_out_and_the_reader_may_stop(void **state)
 {
     struct world *w = *state;
@@ -163,6 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_put_is_read_back_to_the_byte, world_make, world_end),
+        cmocka_unit_test_setup_teardown(a_group_cannot_name_a_directory_above_its_own, world_make, world_end),
         cmocka_unit_test_setup_teardown(older_lines_are_left_out_and_the_reader_may_stop, world_make, world_end),
         cmocka_unit_test_setup_teardown(a_torn_line_is_dropped_and_the_next_one_is_whole, world_make, world_end),
         cmocka_unit_test_setup_teardown(a_group_never_grows_beyond_its_bound, world_make, world_end),
