@@ -499,7 +499,6 @@ void instance_invoke(struct instance *i, struct invocation *invocation)
     invocation->cold = !i->served;
     i->sequence = i->sequence == UINT32_MAX ? 1 : i->sequence + 1;
     instance_thaw(i);
-    report_start(i, invocation);
     uint64_t timeout_ms = (uint64_t)f->timeout_s * 1000;
     struct frame_invoke frame = {
         .sequence = i->sequence,
@@ -517,6 +516,7 @@ void instance_invoke(struct instance *i, struct invocation *invocation)
     (void)uv_timer_start(&i->deadline, on_deadline, timeout_ms, 0);
     if (i->channel_open)
         send_pieces(i, buffer_slice(&i->head), payload);
+    report_start(i, invocation); /* it works already; what it prints is read later than this */
     buffer_drop(&invocation->payload);
 }
 
