@@ -40,8 +40,8 @@ static void the_hosts_files_and_other_functions_code_are_not_to_be_seen(void **s
     struct world *w = *state;
     char other[KEEPER_DIGEST_BYTES], arguments[512];
     world_code(w, "crash", other);
-    snprintf(arguments, sizeof(arguments), "%s %s/data/code/%s/tree /var/task/../%s /tmp/hearth-keeper-x /work",
-             w->dir, w->dir, other, other);
+    snprintf(arguments, sizeof(arguments), "%s %s/data/code/%s/tree /var/task/../%s /home /srv", w->dir, w->dir,
+             other, other);
     world_holds(w, "read_host", arguments, 512);
 }
 
