@@ -159,8 +159,12 @@ http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {se
             sides = {}
             try:
                 address = server.endpoint.partition("//")[2]
-                self.load(address, self.request_for(server, js), clients, 5, warm_up=clients * 20)     # scales out
-                instances = max(1, len(children_of(server.keeper_pid)))
+                instances = 0
+                for _ in range(8):                                    # until it has scaled out as far as this load makes it
+                    self.load(address, self.request_for(server, js), clients, 2, warm_up=clients * 5)
+                    before, instances = instances, len(children_of(server.keeper_pid))
+                    if before == instances:
+                        break
                 peer, peer_address = self.node_http(processes=instances)
                 nginx, nginx_address = self.nginx(workers=2)
                 time.sleep(1 + instances / 20)                        # cluster workers start one after the other
@@ -282,6 +286,8 @@ http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {se
                 ratios = [r[key] / b[key] for r, b in zip(rounds, sides[base]) if b[key]]
                 out[name]["ratio " + key] = statistics.median(ratios)
                 out[name]["noise " + key] = max(ratios) - min(ratios)
+                best = max if key == "per_second" else min        # what the machine gave when it was least disturbed
+                out[name]["best ratio " + key] = best(r[key] for r in rounds) / best(b[key] for b in sides[base])
         return out
 
     def run(self):
@@ -346,19 +352,19 @@ def table(results):
     lines = [f"{m['cores']} cores ({m['cpu']}), Linux {m['kernel']}, Node {m['node']}, event of {len(EVENT)} bytes", ""]
 
     def row(*cells):
-        lines.append("  ".join(str(c).ljust(w) if i == 0 else str(c).rjust(w) for i, (c, w) in enumerate(zip(cells, (26, 11, 11, 11, 14, 14)))).rstrip())
+        lines.append("  ".join(str(c).ljust(w) if i == 0 else str(c).rjust(w) for i, (c, w) in enumerate(zip(cells, (26, 11, 11, 11, 14, 14, 10)))).rstrip())
     if "warm" in results:
         lines.append("One client, load on one core, servers on the other (median of the rounds)")
-        row("", "p50 us", "p99 us", "errors", "p50 ratio", "p99 ratio")
+        row("", "p50 us", "p99 us", "errors", "p50 ratio", "p99 ratio", "p50, best")
         for name, f in results["warm"].items():
-            row(name, f"{f['p50_us']:.1f}", f"{f['p99_us']:.1f}", f["errors"], f"{f['ratio p50_us']:.2f} ±{f['noise p50_us'] / 2:.2f}", f"{f['ratio p99_us']:.2f} ±{f['noise p99_us'] / 2:.2f}")
+            row(name, f"{f['p50_us']:.1f}", f"{f['p99_us']:.1f}", f["errors"], f"{f['ratio p50_us']:.2f} ±{f['noise p50_us'] / 2:.2f}", f"{f['ratio p99_us']:.2f} ±{f['noise p99_us'] / 2:.2f}", f"{f['best ratio p50_us']:.2f}")
         lines.append("")
     for clients, sides in results.get("many", {}).items():
         lines.append(f"{clients} clients, not pinned ({sides['instances']} instances against {sides['peer processes']} processes of node:http)")
-        row("", "calls/s", "p50 us", "p99 us", "calls/s ratio", "errors")
+        row("", "calls/s", "p50 us", "p99 us", "calls/s ratio", "errors", "best")
         for name, f in sides.items():
             if isinstance(f, dict):
-                row(name, f"{f['per_second']:.0f}", f"{f['p50_us']:.0f}", f"{f['p99_us']:.0f}", f"{f['ratio per_second']:.2f} ±{f['noise per_second'] / 2:.2f}", f["errors"])
+                row(name, f"{f['per_second']:.0f}", f"{f['p50_us']:.0f}", f"{f['p99_us']:.0f}", f"{f['ratio per_second']:.2f} ±{f['noise per_second'] / 2:.2f}", f["errors"], f"{f['best ratio per_second']:.2f}")
         lines.append("")
     for part, title in (("start", "From the start of the process, one function deployed"), ("cold", "The first call of a function that never ran, ms")):
         if part in results:
