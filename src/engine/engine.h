@@ -43,6 +43,8 @@ struct engine_config {
     struct function_logs *logs;
     /* Serves the API inside an instance's sandbox: takes the listening descriptor, gives a handle to close. */
     void *(*api_open)(int *fd, const struct principal *principal, void *arg);
+    const char
+        *api_url; /* borrowed; what AWS_ENDPOINT_URL says where there is no sandbox. NULL: 127.0.0.1:4566 inside */
     void (*api_close)(void *handle, void *arg);
     void (*keeper_lost)(const struct error *err, void *arg); /* the server must end */
     void *arg;

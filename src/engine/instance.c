@@ -106,6 +106,8 @@ void instance_kill(struct instance *i)
         forget_key(i);
         (void)uv_timer_stop(&i->deadline);
     }
+    /* Descriptors of its own that it sent us and nobody reads would keep its files alive after its end. */
+    close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
     if (!i->killed && !i->exited) {
         i->killed = true;
         tell_keeper_to_kill(i);
@@ -648,7 +650,8 @@ static void take_started(struct instance *i, struct keeper_event *event)
         fd_drop(&event->api_listener);
         return;
     }
-    i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
+    if (event->api_listener >= 0) /* none without a sandbox: there it calls the server's own address */
+        i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
     fd_drop(&event->api_listener);
     if (i->ready)
         begin_serving(i);

@@ -264,7 +264,7 @@ void environment_block(const struct instance *instance, struct buffer *out)
     put(out, f, "AWS_SECRET_ACCESS_KEY", instance->principal.secret);
     put(out, f, "AWS_SESSION_TOKEN", instance->principal.token);
     (void)snprintf(text, sizeof(text), "http://127.0.0.1:%d", KEEPER_API_PORT);
-    put(out, f, "AWS_ENDPOINT_URL", text);
+    put(out, f, "AWS_ENDPOINT_URL", c->api_url == NULL ? text : c->api_url);
     put(out, f, "AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     put(out, f, "LAMBDA_TASK_ROOT", "/var/task");
     put(out, f, "LAMBDA_RUNTIME_DIR", "/var/runtime");

@@ -223,6 +223,7 @@ static enum outcome open_rooms(struct server *s, struct error *err)
         .keyring = s->keyring,
         .packages = s->packages,
         .logs = s->logs,
+        .api_url = s->report.sandbox ? NULL : s->api_url, /* filled before anything can be called */
         .api_open = open_instance_api,
         .api_close = close_instance_api,
         .keeper_lost = on_keeper_lost,
