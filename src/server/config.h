@@ -23,13 +23,14 @@ struct config {
     char *region, *account;
     char
         *share; /* bootstraps: found beside the binary or in PREFIX/share/hearth; NULL: config_share_dir finds it */
-    char *runtimes;        /* extra runtime directory, searched first; NULL none */
-    uint64_t drain_ms;     /* SIGTERM: running invocations get this long (10 s) */
-    uint64_t idle_ms;      /* idle instances live this long (300 s) */
-    uint64_t concurrency;  /* account limit; 0 from memory */
-    bool runtime_fallback; /* run nodejs18.x on Node 20 when 18 is missing, say */
-    bool no_sandbox;       /* --dangerously-run-functions-without-sandbox */
-    char *log_level;       /* debug, info, warn, error */
+    char *runtimes;           /* extra runtime directory, searched first; NULL none */
+    uint64_t drain_ms;        /* SIGTERM: running invocations get this long (10 s) */
+    uint64_t idle_ms;         /* idle instances live this long (300 s) */
+    uint64_t concurrency;     /* account limit; 0 from memory */
+    bool leave_cgroup_mounts; /* cgroup v1, root: the keeper does not set favordynmods */
+    bool runtime_fallback;    /* run nodejs18.x on Node 20 when 18 is missing, say */
+    bool no_sandbox;          /* --dangerously-run-functions-without-sandbox */
+    char *log_level;          /* debug, info, warn, error */
     uint64_t uid_base;
 };
 /* argv behind the subcommand. err: ERROR_INVALID with what to write instead. On success the caller owns `out` (config_done). */

@@ -105,6 +105,7 @@ static enum outcome start_keeper(struct server *s, struct error *err)
         .uid_base = (uid_t)s->config.uid_base,
         .name = server_name(s->config.data),
         .unsafe_no_sandbox = s->config.no_sandbox,
+        .leave_cgroup_mounts = s->config.leave_cgroup_mounts,
     };
     for (size_t k = 0; k < s->keeper_config.runtime_dir_count; k++)
         s->keeper_config.runtime_dirs[k] = s->runtime_dirs[k];
