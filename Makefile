@@ -67,11 +67,12 @@ lint: $(BUILD)/build.ninja ## clang-format (check only), clang-tidy, shellcheck 
 	@git ls-files -z -- 'src/*.c' | xargs -0r -n 4 -P $(JOBS) clang-tidy --quiet -p $(BUILD)
 	@if command -v shellcheck >/dev/null; then shellcheck scripts/setup scripts/run-example scripts/fuzz .ci/run; fi
 
-docs: build ## write docs/configuration.md and docs/limits.md anew from the sources
+docs: build ## write docs/configuration.md, docs/limits.md and docs/compatibility.md anew from the sources
 	@$(BUILD)/hearth serve --help-markdown >docs/configuration.md.new
 	@mv docs/configuration.md.new docs/configuration.md
 	@$(PYTHON) scripts/limits.py >docs/limits.md.new
 	@mv docs/limits.md.new docs/limits.md
+	@$(PYTHON) scripts/compatibility.py --binary $(BUILD)/hearth
 
 install: build ## into $(DESTDIR)$(PREFIX): the binary, the bootstraps, the unit, the man page
 	@meson configure $(BUILD) --prefix $(PREFIX)

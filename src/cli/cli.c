@@ -8,11 +8,13 @@
 #include "cli/options.h"
 #include "engine/package.h"
 #include "server/server.h"
+#include "services/operations.h"
 
 static int serve_run(int argc, char **argv);
 static int version_run(int argc, char **argv);
 static int help_run(int argc, char **argv);
 static int unpack_run(int argc, char **argv);
+static int operations_run(int argc, char **argv);
 
 static const struct cli_command cli_serve = {
     .name = "serve",
@@ -42,9 +44,18 @@ static const struct cli_command cli_unpack = {
     .hidden = true,
 };
 
+/* docs/compatibility.md is made of it (scripts/compatibility.py). */
+static const struct cli_command cli_operations = {
+    .name = "operations",
+    .summary = "print what of AWS's APIs is served, as JSON",
+    .run = operations_run,
+    .usage = "",
+    .hidden = true,
+};
+
 static const struct cli_command *const commands[] = {
     &cli_serve, &cli_deploy,  &cli_invoke, &cli_logs,    &cli_ls,   &cli_rm,     &cli_env,
-    &cli_aws,   &cli_runtime, &cli_doctor, &cli_version, &cli_help, &cli_unpack,
+    &cli_aws,   &cli_runtime, &cli_doctor, &cli_version, &cli_help, &cli_unpack, &cli_operations,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -136,6 +147,16 @@ static int unpack_run(int argc, char **argv)
     (void)argc;
     (void)argv;
     return package_unpack_main();
+}
+
+static int operations_run(int argc, char **argv)
+{
+    struct cli_line line;
+    int end = cli_read_line(&cli_operations, argc, argv, &line);
+    if (end != CLI_GO)
+        return end;
+    services_print_operations();
+    return CLI_DONE;
 }
 
 int cli_main(int argc, char **argv)

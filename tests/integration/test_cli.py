@@ -5,6 +5,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import threading
 
 import pytest
@@ -244,6 +245,35 @@ def test_env_is_for_eval_and_wins_over_foreign_settings(cli, hearth):
     assert "profile=unset token=unset" in out
 
 
+@pytest.mark.fast
+def test_env_is_whole_also_where_the_quotes_around_it_were_forgotten(cli, hearth):
+    script = 'eval $("$0" env); printf "%s %s" "$AWS_ENDPOINT_URL" "$HEARTH_DATA"'
+    out = subprocess.run(["/bin/sh", "-eu", "-c", script, binary()], env=cli.environment, capture_output=True, text=True, check=True).stdout
+    assert out == f"{json.loads((hearth.data / 'endpoints.json').read_text())['api']} {hearth.data.resolve()}"
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_after_env_the_plain_aws_finds_the_server_even_one_that_knows_no_aws_endpoint_url(cli, shell):
+    settings = {**cli.environment, "AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}
+    done = subprocess.run([shell, "-eu", "-c", 'eval "$("$0" env)"; aws sts get-caller-identity', binary()], env=settings,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["Account"] == "000000000000"
+
+
+@pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
+def test_a_proxy_is_not_asked_for_a_server_of_this_machine(cli):
+    proxy = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "no_proxy": "example.com"}
+    behind = Cli(cli.environment["HEARTH_DATA"], **proxy)
+    assert json.loads(behind("aws", "sts", "get-caller-identity").stdout)["Account"] == "000000000000"
+    told = json.loads(behind("env", "--json").stdout)
+    assert told["NO_PROXY"] == told["no_proxy"] == "example.com,127.0.0.1"
+    assert "NO_PROXY" not in json.loads(cli("env", "--json").stdout), "who has no proxy is left alone"
+    # asked twice it does not grow
+    assert json.loads(Cli(behind.environment["HEARTH_DATA"], **{**proxy, **told})("env", "--json").stdout)["no_proxy"] == told["no_proxy"]
+
+
 def test_a_directory_with_a_quote_in_its_name_survives_the_shell(new_hearth, tmp_path):
     server = new_hearth(data=tmp_path / "it's $(touch owned) here")
     cli = Cli(server.data)
@@ -366,6 +396,19 @@ def test_runtimes_are_listed_with_the_way_to_get_those_that_are_missing(tmp_path
 def test_the_documented_configuration_is_the_one_that_there_is():
     written = (REPOSITORY / "docs" / "configuration.md").read_text()
     assert Cli()("serve", "--help-markdown").stdout == written, "run `make docs`"
+
+
+def test_the_documented_compatibility_is_the_one_that_there_is():
+    done = subprocess.run([sys.executable, REPOSITORY / "scripts" / "compatibility.py", "--binary", binary(), "--check"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.fast
+def test_the_served_operations_can_be_listed_but_are_not_advertised():
+    served = {(row["service"], row["operation"]) for row in json.loads(Cli()("operations").stdout)}
+    assert {("lambda", "Invoke"), ("sts", "GetCallerIdentity")} <= served
+    assert "operations" not in Cli()("help").stdout
 
 
 # ---- the first run (make run) ----------------------------------------------------------------------------------------------------
