@@ -10,10 +10,15 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 
-/* What must not leak in from the person's own AWS settings: a profile or a session token would win over our keys. */
-static const char *const foreign[] = { "AWS_PROFILE",        "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN",
-                                       "AWS_SECURITY_TOKEN", "AWS_ROLE_ARN",        "AWS_WEB_IDENTITY_TOKEN_FILE",
-                                       "AWS_CA_BUNDLE" };
+/* What must not leak in from the person's own AWS settings: a profile or a session token would win over our keys, a
+ * service's own endpoint over ours. */
+static const char *const foreign[] = { "AWS_PROFILE",           "AWS_DEFAULT_PROFILE",
+                                       "AWS_SESSION_TOKEN",     "AWS_SECURITY_TOKEN",
+                                       "AWS_ROLE_ARN",          "AWS_WEB_IDENTITY_TOKEN_FILE",
+                                       "AWS_CA_BUNDLE",         "AWS_ENDPOINT_URL_LAMBDA",
+                                       "AWS_ENDPOINT_URL_STS",  "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+                                       "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT" };
+static const char *const proxies[] = { "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY" };
 enum { FOREIGN_COUNT = sizeof(foreign) / sizeof(foreign[0]), VARIABLES_MAX = 12 };
 
 struct environment_variable {
@@ -46,6 +51,41 @@ static void environment_put_file(struct environment *environment, const char *na
         environment_put(environment, name, path);
 }
 
+static const char *variable_set(const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0')
+            return value;
+    }
+    return NULL;
+}
+
+static bool list_has(struct slice list, struct slice name)
+{
+    while (list.len > 0) {
+        if (slice_equal(slice_trim(slice_split(&list, ',')), name))
+            return true;
+    }
+    return false;
+}
+
+/* AWS's tools would ask the person's proxy for 127.0.0.1, too. */
+static void environment_put_no_proxy(struct environment *environment, const char *host)
+{
+    static const char *const names[] = { "no_proxy", "NO_PROXY" };
+    struct buffer list = BUFFER_EMPTY;
+    if (variable_set(proxies, sizeof(proxies) / sizeof(proxies[0])) == NULL)
+        return;
+    const char *before = variable_set(names, 2);
+    buffer_append_text(&list, before != NULL ? before : "");
+    if (!list_has(buffer_slice(&list), slice_of(host)))
+        buffer_appendf(&list, "%s%s", list.len > 0 ? "," : "", host);
+    environment_put(environment, names[0], buffer_text(&list));
+    environment_put(environment, names[1], buffer_text(&list));
+    buffer_drop(&list);
+}
+
 static void environment_of(const struct client *client, struct environment *out)
 {
     char real[PATH_MAX];
@@ -59,6 +99,7 @@ static void environment_of(const struct client *client, struct environment *out)
         environment_put_file(out, "AWS_CONFIG_FILE", real, "config");
         environment_put_file(out, "AWS_SHARED_CREDENTIALS_FILE", real, "credentials");
         environment_put(out, "HEARTH_DATA", real);
+        environment_put_no_proxy(out, client->address.host);
     }
 }
 
@@ -79,6 +120,7 @@ static void print_quoted(const char *text)
     (void)putchar('\'');
 }
 
+/* For sh, bash and zsh. Each command ends with a semicolon, so that eval $(hearth env), without quotes, means the same. */
 static void print_shell(const struct environment *environment, bool has_token)
 {
     (void)fputs("unset", stdout);
@@ -86,12 +128,17 @@ static void print_shell(const struct environment *environment, bool has_token)
         if (!has_token || strcmp(foreign[i], "AWS_SESSION_TOKEN") != 0)
             printf(" %s", foreign[i]);
     }
-    (void)putchar('\n');
+    (void)fputs(";\n", stdout);
     for (size_t i = 0; i < environment->count; i++) {
         printf("export %s=", environment->variables[i].name);
         print_quoted(environment->variables[i].value);
-        (void)putchar('\n');
+        (void)fputs(";\n", stdout);
     }
+    /* An aws before 2.13 knows no AWS_ENDPOINT_URL: it would take our keys to Amazon. */
+    (void)fputs(
+        "aws() { if [ -n \"${AWS_ENDPOINT_URL-}\" ]; then command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; "
+        "else command aws \"$@\"; fi; };\n",
+        stdout);
 }
 
 static void print_object(const struct environment *environment)
@@ -136,13 +183,17 @@ const struct cli_command cli_env = {
     .summary = "print what points AWS's tools at this server, for eval",
     .run = env_run,
     .usage = "[--data DIR]",
-    .text = "    Prints shell commands that export the server's keys, region and endpoint, and AWS_CONFIG_FILE "
-            "with the settings\n"
-            "    that the aws CLI needs. The keys are the root keys: what they are given to may do everything on "
-            "this server.\n\n"
-            "    An aws CLI before 2.13 and a boto3 before 1.28 do not know AWS_ENDPOINT_URL: use `hearth aws`, "
-            "--endpoint-url\n"
-            "    or endpoint_url=os.environ[\"AWS_ENDPOINT_URL\"] with them.\n",
+    .text =
+        "    Prints commands for sh, bash and zsh that export the server's keys, region and endpoint, and "
+        "AWS_CONFIG_FILE with\n"
+        "    the settings that the aws CLI needs. The keys are the root keys: what they are given to may do "
+        "everything on\n"
+        "    this server. For programs and other shells: --json.\n\n"
+        "    An aws CLI before 2.13 and a boto3 before 1.28 do not know AWS_ENDPOINT_URL and would call Amazon. "
+        "For `aws` typed\n"
+        "    in this shell a function of that name hands it on; where another program starts an old one, use "
+        "`hearth aws`\n"
+        "    or --endpoint-url, and with boto3 endpoint_url=os.environ[\"AWS_ENDPOINT_URL\"].\n",
     CLI_OPTIONS(env_options),
     .examples = "    eval \"$(hearth env)\"\n",
 };
