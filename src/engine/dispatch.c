@@ -141,8 +141,8 @@ static bool watch_instance(struct instance *i, uint64_t now_us)
     if (now_us - i->idle_since_us < ENGINE_WATCH_MS * 1000ULL / 2)
         return true; /* in use a moment ago: look again */
     uint64_t cpu = keeper_meter_cpu_us(&i->meters);
-    /* After its answer the runtime turns its loop once and collects garbage: that much is no work of the function's. */
-    bool busy = cpu - i->watch_cpu_us > (i->watch_looks == 0 ? ENGINE_WATCH_TAIL_CPU_US : ENGINE_WATCH_CPU_US);
+    /* The first look is where counting begins: after an answer the runtime turns its loop once, collects garbage. */
+    bool busy = i->watch_looks > 0 && cpu - i->watch_cpu_us > ENGINE_WATCH_CPU_US;
     bool blind = i->meters.cpu < 0; /* nothing tells whether it works */
     i->watch_looks++;
     i->watch_cpu_us = cpu;
@@ -190,10 +190,26 @@ static void arm_idle_timer(struct engine *engine)
     (void)uv_timer_start(&engine->idle_timer, on_idle_timer, due_us > now_us ? (due_us - now_us) / 1000 + 1 : 0, 0);
 }
 
+static void on_start_timer(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    struct instance *i, *next;
+    HASH_ITER (hh, engine->instances, i, next) {
+        if (i->state == INSTANCE_BUSY)
+            report_start(i, i->invocation);
+    }
+}
+
+void dispatch_start_lines_later(struct engine *engine)
+{
+    if (!uv_is_active((uv_handle_t *)&engine->start_timer))
+        (void)uv_timer_start(&engine->start_timer, on_start_timer, ENGINE_START_LINE_MS, 0);
+}
+
 void dispatch_timers_init(struct engine *engine)
 {
-    uv_timer_t *timers[] = { &engine->idle_timer, &engine->watch_timer, &engine->drain_timer,
-                             &engine->refuse_timer };
+    uv_timer_t *timers[] = { &engine->idle_timer, &engine->watch_timer, &engine->drain_timer, &engine->refuse_timer,
+                             &engine->start_timer };
     for (size_t k = 0; k < sizeof(timers) / sizeof(timers[0]); k++) {
         (void)uv_timer_init(engine->loop, timers[k]);
         timers[k]->data = engine;
@@ -212,7 +228,6 @@ static void make_idle(struct instance *i)
     i->state = INSTANCE_IDLE;
     i->idle_since_us = clock_mono_us();
     i->watch_looks = 0;
-    i->watch_cpu_us = keeper_meter_cpu_us(&i->meters);
     DL_PREPEND(i->pool->idle, i);
     DL_APPEND2(engine->idle, i, idle_prev, idle_next);
     engine->idle_count++;
@@ -335,6 +350,7 @@ void dispatch_fail_oldest(struct pool *pool, struct slice error_type, struct sli
         if (*c < ' ' || *c == '"' || *c == '\\' || *c == 0x7f)
             *c = '?';
     oldest->cold = true;
+    oldest->started_wall_ms = clock_wall_ms();
     report_start(instance, oldest);
     report_end(instance, oldest, instance->init_us, "error", type);
     struct invocation_result result = {

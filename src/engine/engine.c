@@ -176,9 +176,9 @@ void engine_free(struct engine *engine)
     if (engine == NULL)
         return;
     registry_free(engine); /* at once: the rooms below close after this call */
-    uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer, (uv_handle_t *)&engine->watch_timer,
+    uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer,  (uv_handle_t *)&engine->watch_timer,
                                (uv_handle_t *)&engine->drain_timer, (uv_handle_t *)&engine->refuse_timer,
-                               (uv_handle_t *)&engine->keeper_poll };
+                               (uv_handle_t *)&engine->start_timer, (uv_handle_t *)&engine->keeper_poll };
     for (size_t k = 0; k < sizeof(handles) / sizeof(handles[0]); k++)
         uv_close(handles[k], on_engine_handle_closed);
 }

@@ -36,8 +36,7 @@ static void maybe_free(struct instance *i)
     buffer_drop(&i->in);
     buffer_drop(&i->head);
     buffer_drop(&i->init_log);
-    buffer_drop(&i->out[0].line);
-    buffer_drop(&i->out[1].line);
+    buffer_drop(&i->out.line);
     memory_wipe(&i->principal, sizeof(i->principal));
     free(i);
     engine->instance_count--;
@@ -167,8 +166,7 @@ static void fail_call(struct instance *i, const char *type, const char *message,
     struct buffer json = BUFFER_EMPTY;
     uint64_t took = duration_us(invocation);
     drain_output(i);
-    report_output_flush(i, &i->out[0]);
-    report_output_flush(i, &i->out[1]);
+    report_output_flush(i, &i->out);
     report_log(i, invocation, slice_of(log_text));
     report_end(i, invocation, took, status, strcmp(status, "error") == 0 ? type : NULL);
     report_error_json(&json, type, invocation->request_id, message);
@@ -277,8 +275,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
         result.payload = buffer_slice(&large);
     }
     drain_output(i);
-    report_output_flush(i, &i->out[0]);
-    report_output_flush(i, &i->out[1]);
+    report_output_flush(i, &i->out);
     if (invocation->log_tail)
         report_end(i, invocation, took, NULL, NULL);
     result.log_tail = invocation_tail(invocation);
@@ -403,29 +400,29 @@ static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf
 static void on_output_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
     struct instance *i = stream->data;
-    struct output *output = stream == (uv_stream_t *)&i->out[0].pipe ? &i->out[0] : &i->out[1];
+    struct output *output = &i->out;
     if (got > 0)
         report_output(i, output, slice_from(buf->base, (size_t)got));
     else if (got < 0)
         close_handle(i, (uv_handle_t *)&output->pipe, &output->open);
 }
 
-/* Reads both pipes empty, so that what was printed before the answer is in the log before it. Bounded by what a pipe holds:
+/* Reads the pipe empty, so that what was printed before the answer is in the log before it. Bounded by what a pipe holds:
  * a child process that floods it must not hold the loop. */
 static void drain_output(struct instance *i)
 {
     char bytes[16 * 1024];
-    for (int k = 0; k < 2; k++) {
-        uv_os_fd_t fd = -1;
-        if (!i->out[k].open || uv_fileno((uv_handle_t *)&i->out[k].pipe, &fd) != 0)
-            continue;
-        for (size_t total = 0; total < 2 * (size_t)PIPE_BYTES;) {
-            ssize_t got = read(fd, bytes, sizeof(bytes));
-            if (got <= 0)
-                break;
-            report_output(i, &i->out[k], slice_from(bytes, (size_t)got));
-            total += (size_t)got;
-        }
+    uv_os_fd_t fd = -1;
+    if (!i->out.open || uv_fileno((uv_handle_t *)&i->out.pipe, &fd) != 0)
+        return;
+    for (size_t total = 0; total < 2 * (size_t)PIPE_BYTES;) {
+        ssize_t got = read(fd, bytes, sizeof(bytes));
+        if (got <= 0)
+            break;
+        report_output(i, &i->out, slice_from(bytes, (size_t)got));
+        total += (size_t)got;
+        if ((size_t)got < sizeof(bytes))
+            break; /* a short read: it was all */
     }
 }
 
@@ -518,7 +515,9 @@ void instance_invoke(struct instance *i, struct invocation *invocation)
     (void)uv_timer_start(&i->deadline, on_deadline, timeout_ms, 0);
     if (i->channel_open)
         send_pieces(i, buffer_slice(&i->head), payload);
-    report_start(i, invocation); /* it works already; what it prints is read later than this */
+    /* START is written with the first line it prints, with its answer, or soon: until the function works, nothing else does. */
+    invocation->started_wall_ms = (int64_t)(frame.deadline_ms - timeout_ms);
+    dispatch_start_lines_later(i->engine);
     buffer_drop(&invocation->payload);
 }
 
@@ -548,15 +547,16 @@ static void name_stream(struct instance *i)
 }
 
 /* Ours: non-blocking. Theirs: blocking, as the bootstrap's recv() is to be. */
-static enum outcome make_ends(int channel[2], int out[2], int log[2], struct error *err)
+/* stdout and stderr are one pipe: their lines stay in the order in which they were printed. */
+static enum outcome make_ends(int channel[2], int out[2], int *err_end, struct error *err)
 {
     static const char hint[] = "Raise the limit of open files (LimitNOFILE, ulimit -n).";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
         return error_set_sys(err, errno, hint, "could not make an instance's channel");
-    if (pipe2(out, O_CLOEXEC) < 0 || pipe2(log, O_CLOEXEC) < 0)
-        return error_set_sys(err, errno, hint, "could not make an instance's pipes");
-    int ours[] = { channel[0], out[0], log[0] };
-    for (size_t k = 0; k < 3; k++)
+    if (pipe2(out, O_CLOEXEC) < 0 || (*err_end = fcntl(out[1], F_DUPFD_CLOEXEC, 0)) < 0)
+        return error_set_sys(err, errno, hint, "could not make an instance's pipe");
+    int ours[] = { channel[0], out[0] };
+    for (size_t k = 0; k < 2; k++)
         if (fcntl(ours[k], F_SETFL, fcntl(ours[k], F_GETFL) | O_NONBLOCK) < 0)
             return error_set_sys(err, errno, hint, "could not prepare an instance's channel");
     return OK;
@@ -589,10 +589,18 @@ enum outcome instance_start(struct pool *pool, struct error *err)
     struct engine *engine = pool->engine;
     struct function *f = pool->function;
     AUTO(fd)
-    int channel0 = -1, channel1 = -1, out0 = -1, out1 = -1, log0 = -1, log1 = -1;
-    int channel[2] = { -1, -1 }, out[2] = { -1, -1 }, log[2] = { -1, -1 };
-    enum outcome made = make_ends(channel, out, log, err);
-    channel0 = channel[0], channel1 = channel[1], out0 = out[0], out1 = out[1], log0 = log[0], log1 = log[1];
+    int channel0 = -1;
+    AUTO(fd)
+    int channel1 = -1;
+    AUTO(fd)
+    int out0 = -1;
+    AUTO(fd)
+    int out1 = -1;
+    AUTO(fd)
+    int err1 = -1;
+    int channel[2] = { -1, -1 }, out[2] = { -1, -1 };
+    enum outcome made = make_ends(channel, out, &err1, err);
+    channel0 = channel[0], channel1 = channel[1], out0 = out[0], out1 = out[1];
     TRY(made);
 
     struct instance *i = memory_new(sizeof(*i));
@@ -613,7 +621,7 @@ enum outcome instance_start(struct pool *pool, struct error *err)
                                   .environment = buffer_slice(&environment),
                                   .channel = fd_take(&channel1),
                                   .out = fd_take(&out1),
-                                  .err = fd_take(&log1) };
+                                  .err = fd_take(&err1) };
     (void)snprintf(start.runtime, sizeof(start.runtime), "%s", f->runtime->id);
     (void)snprintf(start.actual, sizeof(start.actual), "%s", pool->actual->id);
     (void)snprintf(start.digest, sizeof(start.digest), "%s", f->digest);
@@ -634,8 +642,7 @@ enum outcome instance_start(struct pool *pool, struct error *err)
     i->deadline.data = i;
     i->handles++;
     open_pipe(i, &i->channel, &i->channel_open, &channel0, on_channel_alloc, on_channel_read);
-    open_pipe(i, &i->out[0].pipe, &i->out[0].open, &out0, on_output_alloc, on_output_read);
-    open_pipe(i, &i->out[1].pipe, &i->out[1].open, &log0, on_output_alloc, on_output_read);
+    open_pipe(i, &i->out.pipe, &i->out.open, &out0, on_output_alloc, on_output_read);
     (void)uv_timer_start(&i->deadline, on_deadline, engine->config.init_timeout_ms, 0);
     return OK;
 }
@@ -661,8 +668,7 @@ static void close_all(struct instance *i)
 {
     bool timer = i->deadline.data != NULL;
     close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
-    close_handle(i, (uv_handle_t *)&i->out[0].pipe, &i->out[0].open);
-    close_handle(i, (uv_handle_t *)&i->out[1].pipe, &i->out[1].open);
+    close_handle(i, (uv_handle_t *)&i->out.pipe, &i->out.open);
     close_handle(i, (uv_handle_t *)&i->deadline, &timer);
 }
 
@@ -691,8 +697,7 @@ static void take_exited(struct instance *i, const struct keeper_event *event)
     struct pool *pool = i->pool;
     i->exit_event = *event;
     drain_output(i);
-    report_output_flush(i, &i->out[0]);
-    report_output_flush(i, &i->out[1]);
+    report_output_flush(i, &i->out);
     i->exited = true;
     bool starting = i->state == INSTANCE_STARTING;
     pool->instances++; /* keeps the pool while callbacks run */

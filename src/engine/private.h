@@ -27,11 +27,11 @@
 #include "engine/engine.h"
 
 enum {
-    ENGINE_STARTS_A_CORE = 2, /* instances that boot at once; a boot is all CPU, more only make each slower */
-    ENGINE_WATCH_MS = 20,     /* between looks at an instance that has just become idle */
-    ENGINE_WATCH_LOOKS = 8, /* looks in which it must stay quiet: longer than a period of its CPU quota (100 ms) */
-    ENGINE_WATCH_TAIL_CPU_US = 2000, /* the same for the first look after an answer: the runtime tidies up */
-    ENGINE_NOISY_TIMES = 3,    /* caught working so often: from then on it is frozen as soon as it has answered */
+    ENGINE_STARTS_A_CORE = 2,  /* instances that boot at once; a boot is all CPU, more only make each slower */
+    ENGINE_START_LINE_MS = 50, /* a call that prints nothing has its START in the log after this */
+    ENGINE_WATCH_MS = 10,      /* between looks at an instance that has just become idle */
+    ENGINE_WATCH_LOOKS = 16, /* looks in which it must stay quiet: longer than a period of its CPU quota (100 ms) */
+    ENGINE_NOISY_TIMES = 3,  /* caught working so often: from then on it is frozen as soon as it has answered */
     ENGINE_WATCH_CPU_US = 100, /* more CPU than this between two looks is work: an instance that waits uses none */
     ENGINE_FREEZE_IDLE_MS = 1000,  /* whatever is idle for that long is frozen by its cgroup */
     ENGINE_EXIT_GRACE_MS = 200,    /* from the channel's end to the process's: then it is killed */
@@ -59,7 +59,9 @@ struct invocation {
     struct buffer payload;
     uint32_t sequence;
     bool log_tail;
-    bool cold;             /* first on its instance: REPORT tells the init time */
+    bool cold;               /* first on its instance: REPORT tells the init time */
+    int64_t started_wall_ms; /* of its START line */
+    bool start_written;
     uint64_t started_us;   /* handed to its instance */
     struct buffer tail;    /* the end of its log, for X-Amz-Log-Result; bounded by trimming */
     size_t log_bytes;      /* all it printed */
@@ -83,7 +85,7 @@ struct pool {
     bool retired;             /* replaced or deleted: serves who waits, starts nothing for others */
 };
 
-struct output { /* one of stdout, stderr */
+struct output { /* stdout and stderr, one pipe */
     uv_pipe_t pipe;
     bool open;
     struct buffer line; /* an unfinished line */
@@ -100,7 +102,7 @@ struct instance {
     struct invocation *invocation;
     uv_pipe_t channel;
     uv_timer_t deadline;
-    struct output out[2];
+    struct output out;
     unsigned handles; /* uv handles that are not closed yet */
     bool channel_open, ready, keeper_started, exited, killed;
     bool nonsense;        /* killed for what it sent */
@@ -146,7 +148,7 @@ struct engine {
     uint64_t invocations, cold_starts, throttles;
     uv_poll_t keeper_poll;
     bool keeper_open;
-    uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer;
+    uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer, start_timer;
     struct invocation *refused;
     unsigned open_handles;
     struct instance **unsent; /* kills that the keeper's socket did not take */
@@ -183,6 +185,7 @@ void invocation_finish(struct invocation *invocation, const struct invocation_re
 struct slice invocation_tail(const struct invocation *invocation);                             /* its last 4 KB */
 void invocation_refuse(struct invocation *invocation, const struct error *err, const char *reason);
 void dispatch_timers_init(struct engine *engine);
+void dispatch_start_lines_later(struct engine *engine); /* START of calls that are still silent then */
 
 /* engine.c */
 void engine_drain_step(uv_timer_t *timer); /* looks whether the next step of the drain is due */

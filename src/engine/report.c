@@ -15,34 +15,44 @@ static void tail_append(struct buffer *tail, struct slice text)
         buffer_consume(tail, tail->len - ENGINE_LOG_TAIL_BYTES);
 }
 
-void report_log(struct instance *instance, struct invocation *invocation, struct slice text)
+static void put_event(struct instance *instance, struct invocation *invocation, int64_t time_ms, struct slice text)
 {
     function_logs_put(instance->engine->config.logs, slice_of(instance->pool->function->log_group),
-                      slice_of(instance->stream), clock_wall_ms(), text);
+                      slice_of(instance->stream), time_ms, text);
     if (invocation == NULL)
         tail_append(&instance->init_log, text);
     else if (invocation->log_tail)
         tail_append(&invocation->tail, text);
 }
 
+void report_log(struct instance *instance, struct invocation *invocation, struct slice text)
+{
+    if (invocation != NULL)
+        report_start(instance, invocation);
+    put_event(instance, invocation, clock_wall_ms(), text);
+}
+
 void report_start(struct instance *instance, struct invocation *invocation)
 {
+    const struct function *f = instance->pool->function;
+    char text[256], time[CLOCK_TEXT_BYTES];
+    int len;
+    if (invocation->start_written)
+        return;
+    invocation->start_written = true;
     if (invocation->log_tail && instance->init_log.len > 0)
         tail_append(&invocation->tail, buffer_slice(&instance->init_log));
     buffer_drop(&instance->init_log);
-    const struct function *f = instance->pool->function;
-    char text[256], now[CLOCK_TEXT_BYTES];
-    int len;
     if (strcmp(f->log_format, "JSON") == 0) {
-        clock_iso_ms(clock_wall_ms(), now);
+        clock_iso_ms(invocation->started_wall_ms, time);
         len = snprintf(
             text, sizeof(text),
             "{\"time\":\"%s\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"%s\",\"version\":\"%s\"}}\n",
-            now, invocation->request_id, f->version);
+            time, invocation->request_id, f->version);
     } else {
         len = snprintf(text, sizeof(text), "START RequestId: %s Version: %s\n", invocation->request_id, f->version);
     }
-    report_log(instance, invocation, slice_from(text, (size_t)len));
+    put_event(instance, invocation, invocation->started_wall_ms, slice_from(text, (size_t)len));
 }
 
 /* JSON log format: the platform.* events of the Telemetry API. */

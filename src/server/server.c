@@ -121,6 +121,7 @@ static enum outcome start_privileged(struct server *s, struct error *err)
     open_self(s);
     rights_raise_files();
     TRY(start_keeper(s, err));
+    rights_short_slice(); /* after the fork: neither keeper nor instances have it */
     if (geteuid() != 0)
         return OK;
     uid_t uid = (uid_t)s->config.uid_base;
