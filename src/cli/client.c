@@ -257,6 +257,21 @@ static enum error_kind error_kind_of(int status)
     }
 }
 
+/* AWS's texts do not say what to do about keys and clocks. */
+static const char *hint_for(struct slice code, struct slice message)
+{
+    static const char *const codes[] = { "UnrecognizedClientException", "InvalidSignatureException",
+                                         "InvalidClientTokenId", "SignatureDoesNotMatch" };
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+        if (!slice_is(code, codes[i]))
+            continue;
+        if (slice_starts(message, SLICE("Signature expired")) || slice_starts(message, SLICE("Signature not yet")))
+            return "The clocks of this machine and of the server's differ by more than 5 minutes: set them.";
+        return "The keys are not this server's: eval \"$(hearth env)\" again, or name its directory with --data.";
+    }
+    return "";
+}
+
 enum outcome client_accept(const struct reply *reply, struct error *err)
 {
     AUTO(json_doc)
@@ -275,7 +290,7 @@ enum outcome client_accept(const struct reply *reply, struct error *err)
                          "the server answered %d", reply->status);
     char text[ERROR_CODE_BYTES];
     (void)snprintf(text, sizeof(text), "%.*s", (int)(code.len < 60 ? code.len : 60), code.at);
-    return error_set_code(err, error_kind_of(reply->status), text, "", "%s: %.*s", text,
+    return error_set_code(err, error_kind_of(reply->status), text, hint_for(code, message), "%s: %.*s", text,
                           (int)(message.len < 900 ? message.len : 900), message.at);
 }
 

@@ -39,6 +39,7 @@ struct deploy {
     struct project project;
     char *name;
     char *runtime;
+    bool lacks_requirements;
     yyjson_doc *current; /* the function's configuration before; NULL when there is none */
 };
 
@@ -145,6 +146,7 @@ static enum outcome read_folder(struct deploy *d, const char *folder, struct err
         d->runtime = memory_text(wanted->id);
     else
         d->runtime = memory_text(default_runtime(d->project.language));
+    d->lacks_requirements = d->project.language == PROJECT_PYTHON && project_lacks_requirements(dir);
     return OK;
 }
 
@@ -163,6 +165,24 @@ static bool variable_given(const struct deploy *d, struct slice name)
     return false;
 }
 
+/* Would these change `current` (an object, or NULL)? Who deploys the same again keeps the warm instances. */
+static bool environment_differs(const struct deploy *d, yyjson_val *current)
+{
+    for (size_t i = 0; i < d->line->given_count; i++) {
+        const struct cli_given *given = &d->line->given[i];
+        struct slice rest = slice_of(given->value);
+        if (strcmp(given->option->name, "unset-env") == 0 && yyjson_obj_get(current, given->value) != NULL)
+            return true;
+        if (strcmp(given->option->name, "env") != 0)
+            continue;
+        struct slice name = slice_split(&rest, '=');
+        yyjson_val *now = yyjson_obj_getn(current, name.at, name.len);
+        if (now == NULL || !slice_equal(json_slice(now), rest))
+            return true;
+    }
+    return false;
+}
+
 /* The current variables without those that the line names, and the line's (the last of a name wins). */
 static bool put_environment(struct deploy *d, yyjson_mut_doc *doc, yyjson_mut_val *root)
 {
@@ -171,9 +191,10 @@ static bool put_environment(struct deploy *d, yyjson_mut_doc *doc, yyjson_mut_va
         d->current == NULL
             ? NULL
             : yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(d->current), "Environment"), "Variables");
-    bool any = false;
     yyjson_obj_iter iter;
     yyjson_val *key;
+    if (!environment_differs(d, current))
+        return false;
     if (yyjson_is_obj(current)) {
         yyjson_obj_iter_init(current, &iter);
         while ((key = yyjson_obj_iter_next(&iter)) != NULL) {
@@ -184,19 +205,15 @@ static bool put_environment(struct deploy *d, yyjson_mut_doc *doc, yyjson_mut_va
     }
     for (size_t i = 0; i < d->line->given_count; i++) {
         const struct cli_given *given = &d->line->given[i];
-        any = any || strcmp(given->option->name, "unset-env") == 0;
         if (strcmp(given->option->name, "env") != 0)
             continue;
         struct slice rest = slice_of(given->value);
         struct slice name = slice_split(&rest, '=');
         yyjson_mut_obj_put(variables, json_from_slice(doc, name), json_from_slice(doc, rest));
-        any = true;
     }
-    if (any) {
-        yyjson_mut_val *environment = yyjson_mut_obj_add_obj(doc, root, "Environment");
-        yyjson_mut_obj_add_val(doc, environment, "Variables", variables);
-    }
-    return any;
+    yyjson_mut_val *environment = yyjson_mut_obj_add_obj(doc, root, "Environment");
+    yyjson_mut_obj_add_val(doc, environment, "Variables", variables);
+    return true;
 }
 
 static bool put_number(const struct deploy *d, yyjson_mut_doc *doc, yyjson_mut_val *root, const char *option,
@@ -205,6 +222,8 @@ static bool put_number(const struct deploy *d, yyjson_mut_doc *doc, yyjson_mut_v
     uint64_t number = 0;
     if (cli_value(d->line, option) == NULL ||
         !slice_to_u64(slice_of(cli_value(d->line, option)), UINT32_MAX, &number))
+        return false;
+    if (d->current != NULL && yyjson_get_uint(yyjson_obj_get(yyjson_doc_get_root(d->current), member)) == number)
         return false;
     yyjson_mut_obj_add_uint(doc, root, member, number);
     return true;
@@ -372,6 +391,11 @@ static enum outcome deploy(struct deploy *d, const char *folder, struct error *e
         what = changed ? "updated" : "unchanged";
     }
     TRY(settle(d, &after, err));
+    if (d->lacks_requirements)
+        (void)fprintf(stderr,
+                      "note: requirements.txt is in the folder, what it names is not: pip install -r "
+                      "%s/requirements.txt -t %s\n",
+                      folder, folder);
     yyjson_val *root = yyjson_doc_get_root(after);
     if (!cli_is_on(d->line, "json")) {
         tell(d, root, what);

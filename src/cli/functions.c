@@ -25,9 +25,9 @@ static void print_function(struct listing *listing, yyjson_val *function)
         char size[CLI_SIZE_BYTES];
         cli_size(yyjson_get_uint(yyjson_obj_get(function, "CodeSize")), size);
         if (listing->count == 0)
-            printf("%-32s %-12s %-28s %7s %8s %10s  %s\n", "NAME", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT",
+            printf("%-32s %-12s %-32s %7s %8s %10s  %s\n", "NAME", "RUNTIME", "HANDLER", "MEMORY", "TIMEOUT",
                    "CODE", "MODIFIED");
-        printf("%-32.*s %-12.*s %-28.*s %4llu MB %6llu s %10s  %.*s\n",
+        printf("%-32.*s %-12.*s %-32.*s %4llu MB %6llu s %10s  %.*sZ\n",
                SLICE_PRINT(json_slice(yyjson_obj_get(function, "FunctionName"))),
                SLICE_PRINT(json_slice(yyjson_obj_get(function, "Runtime"))),
                SLICE_PRINT(json_slice(yyjson_obj_get(function, "Handler"))),

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +12,8 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "observe/function_logs.h"
+
+enum { LOGS_LOOK_MS = 200 }; /* between two looks for the first line */
 
 static const struct cli_option options[] = {
     { "follow", 'f', NULL, "go on printing what comes, until Ctrl-C" },
@@ -67,6 +70,18 @@ static enum outcome no_logs_yet(const struct cli_line *line, const char *name, s
     return error_set(err, ERROR_NOT_FOUND, hint, "\"%s\" has printed nothing yet", name);
 }
 
+/* --follow also waits for the first line: one begins to follow before one calls. */
+static enum outcome wait_for_logs(const struct cli_line *line, const char *name, bool *told, struct error *err)
+{
+    if (!*told) {
+        TRY(function_is_known(line, name, err));
+        (void)fprintf(stderr, "\"%s\" has printed nothing yet; waiting, until Ctrl-C\n", name);
+        *told = true;
+    }
+    (void)nanosleep(&(struct timespec){ 0, LOGS_LOOK_MS * 1000000L }, NULL);
+    return OK;
+}
+
 static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, struct error *err)
 {
     AUTO(text)
@@ -89,11 +104,15 @@ static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, str
         buffer_append_text(&group, name);
     else
         buffer_appendf(&group, "/aws/lambda/%s", name);
-    enum outcome outcome = function_logs_read(dir, buffer_slice(&group), since_ms, cli_is_on(line, "follow"),
-                                              print_event, &printing, err);
+    bool follow = cli_is_on(line, "follow"), told = false, waits = false;
+    enum outcome outcome;
+    do {
+        outcome = function_logs_read(dir, buffer_slice(&group), since_ms, follow, print_event, &printing, err);
+        waits = outcome != OK && err->kind == ERROR_NOT_FOUND;
+        if (waits)
+            outcome = follow ? wait_for_logs(line, name, &told, err) : no_logs_yet(line, name, err);
+    } while (waits && outcome == OK);
     buffer_drop(&group);
-    if (outcome != OK && err->kind == ERROR_NOT_FOUND)
-        return no_logs_yet(line, name, err);
     return outcome;
 }
 

@@ -155,8 +155,9 @@ void cli_size(uint64_t bytes, char out[CLI_SIZE_BYTES])
 /* The path to the command as a person types it. */
 void cli_print_help(const struct cli_command *command)
 {
-    printf("NAME\n    hearth %s - %s\n\nUSAGE\n    hearth %s %s\n", command->name, command->summary, command->name,
-           command->usage != NULL ? command->usage : "");
+    const char *usage = command->usage != NULL ? command->usage : "";
+    printf("NAME\n    hearth %s - %s\n\nUSAGE\n    hearth %s%s%s\n", command->name, command->summary, command->name,
+           usage[0] != '\0' ? " " : "", usage);
     if (command->text != NULL)
         printf("\nDESCRIPTION\n%s", command->text);
     if (command->option_count > 0)

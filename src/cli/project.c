@@ -345,6 +345,44 @@ static enum outcome check_dependencies(int dir, yyjson_val *package, struct erro
     return OK;
 }
 
+static bool asks_for_packages(struct slice requirements)
+{
+    while (requirements.len > 0) {
+        struct slice line = slice_trim(slice_split(&requirements, '\n'));
+        bool is_package = line.len > 0 && line.at[0] != '#' && line.at[0] != '-';
+        if (is_package && !slice_starts(line, SLICE("boto3")) && !slice_starts(line, SLICE("botocore")))
+            return true;
+    }
+    return false;
+}
+
+/* pip leaves a NAME.dist-info for each package. */
+static bool has_packages(int dir)
+{
+    bool found = false;
+    const struct dirent *entry;
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (stream == NULL) {
+        fd_drop(&fd);
+        return false;
+    }
+    while (!found && (entry = readdir(stream)) != NULL)
+        found = slice_ends(slice_of(entry->d_name), SLICE(".dist-info"));
+    (void)closedir(stream);
+    return found;
+}
+
+bool project_lacks_requirements(int dir)
+{
+    struct buffer text = BUFFER_EMPTY;
+    bool lacks = is_file(dir, "requirements.txt") &&
+                 file_read(dir, "requirements.txt", PROJECT_PACKAGE_BYTES_MAX, &text, NULL) == OK &&
+                 asks_for_packages(buffer_slice(&text)) && !has_packages(dir);
+    buffer_drop(&text);
+    return lacks;
+}
+
 static enum outcome read_package(int dir, yyjson_doc **doc, struct error *err)
 {
     struct buffer text = BUFFER_EMPTY;
@@ -385,6 +423,21 @@ static enum project_language language_of_handler(int dir, const char *handler)
     return project_has_handler(dir, PROJECT_PYTHON, handler) ? PROJECT_PYTHON : PROJECT_NODE;
 }
 
+static enum outcome refuse_no_handler(yyjson_val *package, struct error *err)
+{
+    const char *main_field = yyjson_get_str(yyjson_obj_get(package, "main"));
+    if (main_field != NULL && main_field[0] != '\0')
+        return error_set(err, ERROR_INVALID,
+                         yyjson_is_str(yyjson_obj_get(yyjson_obj_get(package, "scripts"), "build"))
+                             ? "Build it first: npm run build"
+                             : "Correct it, or name the handler: --handler FILE.FUNCTION",
+                         "\"main\" in package.json names \"%s\", which is not in this folder", main_field);
+    return error_set(
+        err, ERROR_INVALID, "Name it: --handler FILE.FUNCTION",
+        "there is no index, app, lambda_function, handler or main (.mjs, .js, .cjs, .py) with a handler "
+        "in this folder");
+}
+
 enum outcome project_read(int dir, const enum project_language *language, const char *handler, struct project *out,
                           struct error *err)
 {
@@ -406,9 +459,7 @@ enum outcome project_read(int dir, const enum project_language *language, const 
             return error_set(err, ERROR_INVALID,
                              "Export a function named handler, or name it: --handler FILE.FUNCTION",
                              "\"%s\" exports no handler", search.seen);
-        return error_set(
-            err, ERROR_INVALID, "Name it: --handler FILE.FUNCTION",
-            "there is no index, app or lambda_function (.mjs, .js, .cjs, .py) with a handler in this folder");
+        return refuse_no_handler(package, err);
     }
     if (handler != NULL && !project_has_handler(dir, found, handler) && find_typescript(dir, typescript))
         return refuse_typescript(typescript, package, err);

@@ -27,5 +27,8 @@ bool project_python_defines(struct slice source, const char *name);
 /* Is the module of "dir/file.function" in the folder? */
 bool project_has_handler(int dir, enum project_language language, const char *handler);
 
+/* Does requirements.txt ask for packages, and is none in the folder? What comes with the runtime (boto3) does not count. */
+bool project_lacks_requirements(int dir);
+
 /* A function's name made of a folder's: what AWS does not allow becomes '-'. Owned. */
 char *project_name(const char *folder);

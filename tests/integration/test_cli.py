@@ -91,6 +91,32 @@ def test_a_second_deploy_changes_what_it_names_and_keeps_the_rest(cli, folder):
     assert json.loads(cli("invoke", folder.name).stdout)["env"] == "it's blue"
 
 
+def test_the_same_deploy_again_changes_nothing(cli, folder):
+    put(folder, index__mjs=ECHO)
+    options = ["--env", "COLOR=red", "--timeout", "7", "--memory", "256", "--unset-env", "SIZE"]
+    cli("deploy", folder, *options)
+    assert cli("deploy", folder, *options).stdout.startswith("unchanged"), "its warm instances are kept"
+    assert cli("deploy", folder, "--timeout", "8").stdout.startswith("updated")
+    assert cli("deploy", folder, "--env", "COLOR=blue").stdout.startswith("updated")
+    assert cli("deploy", folder, "--unset-env", "COLOR").stdout.startswith("updated")
+
+
+def test_requirements_that_are_not_in_the_folder_are_told(cli, folder):
+    put(folder, app__py="def handler(event, context):\n    return 1\n", requirements__txt="# comes with the runtime\nboto3>=1.20\n")
+    assert cli("deploy", folder).stderr == ""
+    put(folder, requirements__txt="boto3\nleftpad==1.0\n")
+    assert f"pip install -r {folder}/requirements.txt -t {folder}" in cli("deploy", folder).stderr
+    (folder / "leftpad-1.0.dist-info").mkdir()
+    assert cli("deploy", folder).stderr == ""
+
+
+def test_a_main_that_is_not_there_is_named(cli, folder):
+    put(folder, package__json='{"main": "dist/index.js"}', other__js="exports.handler = async () => 1;\n")
+    assert 'dist/index.js' in cli("deploy", folder, status=FAILED).stderr
+    put(folder, package__json='{"main": "dist/index.js", "scripts": {"build": "tsc"}}')
+    assert "npm run build" in cli("deploy", folder, status=FAILED).stderr
+
+
 def test_a_python_folder_is_recognised(cli, folder):
     put(folder, app__py="def lambda_handler(event, context):\n    return context.function_name\n")
     assert "python3" in cli("deploy", folder).stdout
@@ -231,6 +257,19 @@ def test_followed_logs_come_as_they_are_printed(cli, echo):
         reader.join(30)
 
 
+def test_following_begins_before_the_first_call(cli, echo):
+    follower = subprocess.Popen([binary(), "logs", echo, "-f"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.environment, text=True)
+    try:
+        assert "printed nothing yet" in follower.stderr.readline()
+        cli("invoke", echo, '{"call": "first"}')
+        assert "START RequestId" in follower.stdout.readline()
+        assert 'got {"call":"first"}' in follower.stdout.readline()
+    finally:
+        follower.send_signal(signal.SIGINT)
+        follower.communicate(timeout=30)
+    assert "ResourceNotFoundException" in cli("logs", "no-such-function", "-f", status=FAILED).stderr
+
+
 # ---- env, aws -------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.fast
@@ -287,6 +326,8 @@ def test_the_endpoint_in_the_environment_is_used_when_no_directory_is_named(cli)
     settings = json.loads(cli("env", "--json").stdout)
     elsewhere = Cli(None, **{k: v for k, v in settings.items() if k != "HEARTH_DATA"})
     elsewhere("ls", "--json")
+    elsewhere.environment["AWS_SECRET_ACCESS_KEY"] = "another server's"
+    assert 'eval "$(hearth env)"' in elsewhere("ls", status=FAILED).stderr
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
