@@ -15,15 +15,17 @@
 
 /* Every limit is a named constant, listed in docs/limits.md. 0 in a field means the default named beside it. */
 enum {
-    HTTP_HEAD_BYTES_MAX = 64 * 1024,         /* request line and all header fields (431) */
-    HTTP_HEADERS_MAX = 128,                  /* header fields (431) */
-    HTTP_TARGET_BYTES_MAX = 16 * 1024,       /* request target (414) */
-    HTTP_CONNECTIONS_MAX = 10000,            /* a listener; further ones wait in the backlog, then are refused */
+    HTTP_HEAD_BYTES_MAX = 64 * 1024,   /* request line and all header fields (431) */
+    HTTP_HEADERS_MAX = 128,            /* header fields (431) */
+    HTTP_TARGET_BYTES_MAX = 16 * 1024, /* request target (414) */
+    HTTP_CONNECTIONS_MAX = 10000,      /* a listener; further ones wait in the backlog, then are refused */
+    HTTP_DESCRIPTORS_SHARE = 4, /* all connections of a server: at most one of so many descriptors of the process */
     HTTP_HEAD_TIMEOUT_MS = 10 * 1000,        /* from the first byte of a head to its end (408) */
     HTTP_BODY_STALL_TIMEOUT_MS = 30 * 1000,  /* between two pieces of a body while we wait for it (408) */
     HTTP_WRITE_STALL_TIMEOUT_MS = 30 * 1000, /* the client takes nothing of an answer */
     HTTP_IDLE_TIMEOUT_MS = 75 * 1000,        /* a kept-alive connection without a request */
-    HTTP_WRITE_QUEUE_BYTES = 256 * 1024,     /* above this http_write tells its caller to wait */
+    HTTP_IDLE_FULL_MS = 1000,            /* the same while others wait because all places of the server are taken */
+    HTTP_WRITE_QUEUE_BYTES = 256 * 1024, /* above this http_write tells its caller to wait */
     HTTP_READ_AHEAD_BYTES = 16 * 1024, /* of a body or of further requests, beside what the head left of its room */
     HTTP_CHUNK_EXTENSION_BYTES_MAX = 1024,     /* of one request; they are ignored, nobody needs them (400) */
     HTTP_TRAILER_BYTES_MAX = 8 * 1024,         /* of one request; they are ignored (400) */
@@ -33,7 +35,8 @@ enum {
 };
 
 struct http_limits {
-    size_t connections_max;
+    size_t connections_max;     /* a listener */
+    size_t connections_all_max; /* all listeners together; while all are in use, idle ones end soon */
     uint32_t head_timeout_ms, body_stall_timeout_ms, write_stall_timeout_ms, idle_timeout_ms;
 };
 

@@ -238,7 +238,7 @@ static bool step_flush(struct connection *c)
     if (connection_queued(c) > 0)
         return false;
     bool keep = c->exchange.keep && in->body_complete && !in->refusal.status && !c->eof && !c->server->draining &&
-                !c->listener->closing;
+                !c->listener->closing && !server_is_full(c->server);
     if (keep) {
         input_next(in);
         if (input_unparsed(in) > 0) {

@@ -90,7 +90,7 @@ enum { WORK_POOL_MAX = 32, DATE_BYTES = 30, SCRATCH_BYTES = 64 * 1024 };
 struct http_server {
     uv_loop_t *loop;
     struct http_handler handler;
-    size_t connections_max;
+    size_t connections_max, connections_all_max;
     uint32_t wait_ms[WAIT_COUNT];
     uv_timer_t timer;
     uint64_t timer_due; /* uv_now; what the timer is set to while active */
@@ -99,8 +99,8 @@ struct http_server {
     struct connection *connections, *orphans;
     struct connection *waiting[WAIT_COUNT];
     struct connection *later_list;
-    size_t connection_count;
-    unsigned handles; /* not yet closed: timer, later, listeners, connections */
+    size_t connection_count, paused_count; /* connections; listeners that are paused */
+    unsigned handles;                      /* not yet closed: timer, later, listeners, connections */
     struct work *pool;
     unsigned pool_count;
     bool draining, closing;
@@ -119,6 +119,7 @@ void server_give_work(struct http_server *server, struct work *work); /* server 
 void server_wait(struct connection *c, enum wait wait, bool restart);
 void server_connection_closed(struct http_server *server,
                               struct http_listener *listener); /* from the close callback: counts, pauses, drains */
+bool server_is_full(const struct http_server *server);         /* others wait for a place */
 const char *server_date(struct http_server *server);           /* DATE_BYTES - 1 characters, this second's */
 void server_check(struct http_server *server);                 /* is a drain or a close complete? */
 

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -79,16 +80,24 @@ static void timer_before(struct http_server *server, uint64_t due)
     uv_timer_start(&server->timer, on_timer, due > now ? due - now : 0, 0);
 }
 
+/* While others wait for a place nobody keeps one for long without a request. */
+static uint64_t due_of(const struct http_server *server, const struct connection *c)
+{
+    uint32_t idle_ms = server->wait_ms[WAIT_IDLE];
+    bool hurry = c->wait == WAIT_IDLE && idle_ms > HTTP_IDLE_FULL_MS && server_is_full(server);
+    return hurry ? c->deadline - (idle_ms - HTTP_IDLE_FULL_MS) : c->deadline;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct http_server *server = timer->data;
     uint64_t now = uv_now(server->loop);
     uint64_t due = UINT64_MAX;
     for (int wait = WAIT_NONE + 1; wait < WAIT_COUNT; wait++) {
-        while (server->waiting[wait] && server->waiting[wait]->deadline <= now)
+        while (server->waiting[wait] && due_of(server, server->waiting[wait]) <= now)
             connection_timeout(server->waiting[wait]); /* takes it out of this list, or to its end */
-        if (server->waiting[wait] && server->waiting[wait]->deadline < due)
-            due = server->waiting[wait]->deadline;
+        if (server->waiting[wait] && due_of(server, server->waiting[wait]) < due)
+            due = due_of(server, server->waiting[wait]);
     }
     if (due != UINT64_MAX)
         timer_before(server, due);
@@ -106,7 +115,7 @@ void server_wait(struct connection *c, enum wait wait, bool restart)
         return;
     c->deadline = uv_now(server->loop) + server->wait_ms[wait];
     DL_APPEND2(server->waiting[wait], c, wait_prev, wait_next);
-    timer_before(server, c->deadline);
+    timer_before(server, due_of(server, c));
 }
 
 /* ---- later ---- */
@@ -140,6 +149,16 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
+/* A process without descriptors cannot start an instance nor write a log line: connections take no more than their share. */
+static size_t share_of_descriptors(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == RLIM_INFINITY)
+        return SIZE_MAX;
+    size_t share = (size_t)files.rlim_cur / HTTP_DESCRIPTORS_SHARE;
+    return share > 0 ? share : 1;
+}
+
 struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *limits,
                                     const struct http_handler *handler)
 {
@@ -148,6 +167,7 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *l
     server->loop = loop;
     server->handler = *handler;
     server->connections_max = l.connections_max ? l.connections_max : HTTP_CONNECTIONS_MAX;
+    server->connections_all_max = l.connections_all_max ? l.connections_all_max : share_of_descriptors();
     server->wait_ms[WAIT_IDLE] = or_default(l.idle_timeout_ms, HTTP_IDLE_TIMEOUT_MS);
     server->wait_ms[WAIT_HEAD] = or_default(l.head_timeout_ms, HTTP_HEAD_TIMEOUT_MS);
     server->wait_ms[WAIT_BODY] = or_default(l.body_stall_timeout_ms, HTTP_BODY_STALL_TIMEOUT_MS);
@@ -213,16 +233,46 @@ static void listener_free_if_unused(struct http_listener *listener)
     free(listener);
 }
 
+static bool may_accept(const struct http_listener *listener)
+{
+    const struct http_server *server = listener->server;
+    return listener->connections < server->connections_max &&
+           server->connection_count < server->connections_all_max;
+}
+
+static void listener_pause(struct http_listener *listener, bool paused)
+{
+    if (listener->paused != paused)
+        listener->server->paused_count += paused ? 1 : (size_t)-1;
+    listener->paused = paused;
+}
+
+bool server_is_full(const struct http_server *server)
+{
+    return server->paused_count > 0 && server->connection_count >= server->connections_all_max;
+}
+
+/* A place is free: to the listener that has waited longest since its last turn. */
+static void resume_one(struct http_server *server)
+{
+    struct http_listener *listener = server->listeners;
+    while (server->paused_count > 0 && listener && !(listener->paused && may_accept(listener)))
+        listener = listener->next;
+    if (server->paused_count == 0 || !listener)
+        return;
+    DL_DELETE(server->listeners, listener);
+    DL_APPEND(server->listeners, listener);
+    listener_pause(listener, false);
+    connection_accept(listener);
+}
+
 void server_connection_closed(struct http_server *server, struct http_listener *listener)
 {
     server->connection_count--;
     listener->connections--;
     if (server->connection_count == 0 && !server->closing)
         uv_timer_stop(&server->timer); /* a server at rest does not wake up */
-    if (listener->paused && !listener->closing) {
-        listener->paused = false;
-        connection_accept(listener);
-    }
+    resume_one(server);
     listener_free_if_unused(listener);
     server_check(server);
     handle_gone(server);
@@ -281,10 +331,14 @@ static void on_connection(uv_stream_t *stream, int status)
         log_warn("net", "could not accept a connection: %s", uv_strerror(status));
         return;
     }
-    if (listener->connections >= listener->server->connections_max)
-        listener->paused = true; /* the others wait in the backlog */
-    else
+    if (may_accept(listener)) {
         connection_accept(listener);
+        return;
+    }
+    listener_pause(listener, true); /* the others wait in the backlog */
+    struct http_server *server = listener->server;
+    if (server->waiting[WAIT_IDLE])
+        timer_before(server, due_of(server, server->waiting[WAIT_IDLE]));
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -335,6 +389,7 @@ void http_listener_close(struct http_listener *listener)
     if (!listener || listener->closing)
         return;
     listener->closing = true;
+    listener_pause(listener, false);
     listener->tag = NULL;
     uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
     struct connection *c, *next;

@@ -255,6 +255,47 @@ static void a_listener_that_is_full_leaves_the_others_room(void **state)
     world_free(world);
 }
 
+static void all_listeners_together_have_a_limit_and_idle_connections_make_room(void **state)
+{
+    (void)state;
+    struct http_limits limits = limits_long();
+    limits.connections_all_max = 2;
+    struct world *world = world_new(limits);
+    struct http_listener *other;
+    struct error err;
+    char address[128];
+    int fd = -1, first_port = world->port;
+    assert_int_equal(http_bind("localhost:0", &fd, &err), OK);
+    assert_int_equal(http_listen(world->server, &fd, NULL, &other, &err), OK);
+    http_listener_address(other, address);
+    int other_port = atoi(strrchr(address, ':') + 1);
+    struct client *idle = client_new(world), *busy = client_new(world);
+    client_send(busy, SLICE(GET("/hold")), false);
+    world_run_until(world, world->held_count == 1 && http_server_connections(world->server) == 2);
+    world->port = other_port;
+    struct client *late = client_new(world), *later = client_new(world);
+    client_send(late, SLICE(GET("/hold")), false);
+    client_wait_for_end(idle); /* long before its own time is up */
+    assert_int_equal(idle->got.len, 0);
+    world_run_until(world, world->held_count == 2);
+    world->port = first_port;
+    struct client *last = client_new(world);
+    client_send(later, SLICE(GET("/measured")), false);
+    client_send(last, SLICE(GET("/measured")), false);
+    world_turn(world);
+    assert_int_equal(http_server_connections(world->server), 2); /* those at work are not cut */
+    client_free(busy);
+    /* The listener that had no turn comes first; while others wait nobody stays for more. */
+    client_wait_for(last, "onethree");
+    client_wait_for(later, "onethree");
+    client_wait_for_end(last);
+    client_free(idle);
+    client_free(late);
+    client_free(later);
+    client_free(last);
+    world_free(world);
+}
+
 static void an_idle_connection_costs_at_most_8_KB(void **state)
 {
     struct world *world = *state;
@@ -485,6 +526,7 @@ int main(void)
         ROOM(a_server_without_connections_has_no_timer),
         cmocka_unit_test(more_connections_than_allowed_wait_for_their_turn),
         cmocka_unit_test(a_listener_that_is_full_leaves_the_others_room),
+        cmocka_unit_test(all_listeners_together_have_a_limit_and_idle_connections_make_room),
         ROOM(an_idle_connection_costs_at_most_8_KB),
         ROOM(a_server_out_of_descriptors_goes_on_when_there_are_some_again),
         ROOM(a_thousand_connections_leave_no_descriptor),
