@@ -33,6 +33,7 @@ static void maybe_free(struct instance *i)
         if (engine->unsent[k] == i)
             engine->unsent[k] = engine->unsent[--engine->unsent_count];
     keeper_meters_drop(&i->meters);
+    fd_drop(&i->proc_status);
     buffer_drop(&i->in);
     buffer_drop(&i->head);
     buffer_drop(&i->init_log);
@@ -494,6 +495,8 @@ void instance_invoke(struct instance *i, struct invocation *invocation)
     leave_state(i);
     i->state = INSTANCE_BUSY;
     i->invocation = invocation;
+    i->log_bytes = 0;
+    i->log_cut = false;
     invocation->instance = i;
     invocation->cold = !i->served;
     i->sequence = i->sequence == UINT32_MAX ? 1 : i->sequence + 1;
@@ -608,6 +611,7 @@ enum outcome instance_start(struct pool *pool, struct error *err)
     i->pool = pool;
     i->state = INSTANCE_STARTING;
     i->id = ++engine->next_id;
+    i->proc_status = -1;
     i->start_us = clock_mono_us();
     i->meters = (struct keeper_meters){ -1, -1, -1, -1, -1, -1, 0 };
     name_stream(i);
@@ -653,6 +657,11 @@ static void take_started(struct instance *i, struct keeper_event *event)
 {
     i->meters = event->meters;
     i->keeper_started = true;
+    if (i->meters.memory_peak < 0) { /* no memory cgroup: what the kernel says of the runtime's own process */
+        char path[32];
+        (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)event->pid);
+        i->proc_status = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (i->state == INSTANCE_STOPPING) { /* killed before it was there */
         fd_drop(&event->api_listener);
         return;

@@ -38,6 +38,7 @@ enum {
     ENGINE_END_MS = 5000,          /* draining: instances must be gone by then */
     ENGINE_DRAIN_LOOK_MS = 10,     /* while instances end: the keeper's events do not say "the last" */
     ENGINE_START_FAILURES_MAX = 3, /* sandboxes that cannot be made in a row before a waiter is told */
+    LOG_EVENT_BYTES = 100,         /* what an event costs beside its text: an empty line is not for nothing */
     LOG_STREAM_BYTES = 96,
 };
 
@@ -64,8 +65,6 @@ struct invocation {
     bool start_written;
     uint64_t started_us;   /* handed to its instance */
     struct buffer tail;    /* the end of its log, for X-Amz-Log-Result; bounded by trimming */
-    size_t log_bytes;      /* all it printed */
-    bool log_cut;          /* its output passed ENGINE_LOG_BYTES_A_CALL_MAX */
     struct error *refusal; /* set when it is in engine->refused */
     const char *reason;
     invocation_done_fn *done; /* NULL: abandoned */
@@ -103,6 +102,8 @@ struct instance {
     uv_pipe_t channel;
     uv_timer_t deadline;
     struct output out;
+    size_t log_bytes; /* its output since its call (or its start) began, with what each event costs us */
+    bool log_cut;     /* that passed ENGINE_LOG_BYTES_A_CALL_MAX: the rest is dropped unread */
     unsigned handles; /* uv handles that are not closed yet */
     bool channel_open, ready, keeper_started, exited, killed;
     bool nonsense;        /* killed for what it sent */
@@ -114,6 +115,7 @@ struct instance {
     unsigned watch_looks;
     uint32_t tasks_at_ready;
     struct keeper_meters meters;
+    int proc_status;            /* /proc/PID/status where there is no memory meter; -1 */
     void *api;                  /* the server's listener in its sandbox */
     struct principal principal; /* a copy; its key is removed at the end */
     bool has_key;

@@ -1,6 +1,7 @@
 /* Texts: what Lambda prints around a call, its error payloads, an instance's environment.
  * Source: AWS Lambda developer guide, "Understanding log formats", "Defined runtime environment variables". */
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/private.h"
 #include "json/json.h"
@@ -77,14 +78,25 @@ static void report_end_json(struct instance *instance, struct invocation *invoca
     buffer_drop(&line);
 }
 
+/* Bytes. Without a cgroup: VmHWM, the most that the runtime's own process had resident. */
+static uint64_t memory_peak(const struct instance *instance)
+{
+    uint64_t peak =
+        instance->exited ? instance->exit_event.memory_peak : keeper_meter_memory_peak(&instance->meters);
+    char text[4096];
+    ssize_t got =
+        peak > 0 || instance->proc_status < 0 ? -1 : pread(instance->proc_status, text, sizeof(text) - 1, 0);
+    text[got > 0 ? got : 0] = '\0';
+    const char *line = strstr(text, "VmHWM:");
+    return line == NULL ? peak : strtoull(line + strlen("VmHWM:"), NULL, 10) * 1024;
+}
+
 void report_end(struct instance *instance, struct invocation *invocation, uint64_t duration_us, const char *status,
                 const char *error_type)
 {
     const struct function *f = instance->pool->function;
     uint64_t billed_ms = (duration_us + 999) / 1000;
-    uint64_t peak =
-        instance->exited ? instance->exit_event.memory_peak : keeper_meter_memory_peak(&instance->meters);
-    uint64_t used_mb = (peak + (1 << 20) - 1) >> 20;
+    uint64_t used_mb = (memory_peak(instance) + (1 << 20) - 1) >> 20;
     if (billed_ms == 0)
         billed_ms = 1;
     if (used_mb > f->memory_mb)
@@ -117,15 +129,11 @@ void report_end(struct instance *instance, struct invocation *invocation, uint64
 static void put_line(struct instance *instance, struct slice line)
 {
     struct invocation *invocation = instance->invocation;
-    if (invocation != NULL) {
-        invocation->log_bytes += line.len;
-        if (invocation->log_bytes > ENGINE_LOG_BYTES_A_CALL_MAX) {
-            if (!invocation->log_cut)
-                report_log(instance, invocation,
-                           SLICE("hearth: this call printed too much; the rest is dropped\n"));
-            invocation->log_cut = true;
-            return;
-        }
+    instance->log_bytes += line.len + LOG_EVENT_BYTES;
+    if (instance->log_bytes > ENGINE_LOG_BYTES_A_CALL_MAX) {
+        report_log(instance, invocation, SLICE("hearth: too much output; the rest is dropped\n"));
+        instance->log_cut = true;
+        return;
     }
     if (line.len > 0 && memchr(line.at, '\r', line.len) != NULL) {
         struct buffer copy = BUFFER_EMPTY;
@@ -142,7 +150,7 @@ static void put_line(struct instance *instance, struct slice line)
 
 void report_output(struct instance *instance, struct output *output, struct slice bytes)
 {
-    while (bytes.len > 0) {
+    while (bytes.len > 0 && !instance->log_cut) {
         size_t end = 0;
         bool whole = slice_find(bytes, '\n', &end);
         struct slice part = whole ? slice_sub(bytes, 0, end + 1) : bytes;
@@ -164,8 +172,10 @@ void report_output(struct instance *instance, struct output *output, struct slic
 
 void report_output_flush(struct instance *instance, struct output *output)
 {
-    if (output->line.len == 0)
+    if (output->line.len == 0 || instance->log_cut) {
+        buffer_reset(&output->line);
         return;
+    }
     if (output->line.at[output->line.len - 1] != '\n')
         buffer_append_byte(&output->line, '\n');
     put_line(instance, buffer_slice(&output->line));

@@ -102,6 +102,9 @@ static enum outcome limit_version_1(const struct cgroup_tree *t, unsigned slot, 
         if (there(t->dir, slot, "memory.memsw.limit_in_bytes"))
             TRY(put(t->dir, slot, "memory.memsw.limit_in_bytes", l->memory_bytes, err));
         TRY(put(t->dir, slot, "memory.swappiness", 0, err));
+        if (there(t->dir, slot,
+                  "memory.kmem.tcp.limit_in_bytes")) /* version 1 counts socket buffers apart, if at all */
+            TRY(put(t->dir, slot, "memory.kmem.tcp.limit_in_bytes", l->memory_bytes, err));
     }
     TRY(set_cpu(1, t, slot, init_quota_us(l->memory_mb), err));
     if (t->controllers & CG_PIDS)

@@ -95,7 +95,6 @@ static const char *const allowed[] = {
     "fsync",
     "fdatasync",
     "sync_file_range",
-    "syncfs",
     "sendfile",
     "splice",
     "tee",
@@ -386,6 +385,7 @@ static const char *const forbidden[] = {
     "memfd_secret",
     "vmsplice",
     "sync",
+    "syncfs",
     "uselib",
     "ustat",
     "sysfs",
@@ -499,8 +499,15 @@ static int refuse_clone(scmp_filter_ctx c)
 
 static int refuse_arguments(scmp_filter_ctx c)
 {
+    /* A lease on a bootstrap would hold up every other instance's open of it; a notification watches the host's directories. */
+    static const uint64_t fcntls[] = { F_SETLEASE, F_NOTIFY };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof(fcntls) / sizeof(fcntls[0]) && failed == 0; i++)
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, fcntls[i]));
     static const uint64_t ioctls[] = { TIOCSTI, 0x541C /* TIOCLINUX */, TIOCCONS, TIOCSETD };
-    int failed = refuse_sockets(c);
+    if (failed == 0)
+        failed = refuse_sockets(c);
     if (failed == 0)
         failed = refuse_clone(c);
     for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && failed == 0;

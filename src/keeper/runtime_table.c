@@ -36,10 +36,10 @@ bool runtime_installed(const struct keeper_config *config, const struct runtime_
         if (access(path, X_OK) == 0)
             return true;
         snprintf(how, 256,
-                 "/usr/bin/%s is not there: install it from your distribution (\"apt install %s\"), or let another "
-                 "version "
-                 "run this runtime id in the configuration",
-                 runtime->id, runtime->id);
+                 "/usr/bin/%s is not there: install that Python from your distribution, or set runtime_fallback: "
+                 "true in "
+                 "the configuration",
+                 runtime->id);
         return false;
     }
     for (size_t i = 0; i < config->runtime_dir_count && i < KEEPER_RUNTIME_DIRS_MAX; i++) {

@@ -237,9 +237,9 @@ static void take_runtime(struct reader *r, struct slice id)
         return;
     }
     if (is_one_of(id, aws_runtimes, sizeof(aws_runtimes) / sizeof(aws_runtimes[0]))) {
-        char what[64];
-        snprintf(what, sizeof(what), "The runtime %.*s", SLICE_PRINT(id));
-        refuse_unsupported(r, what);
+        (void)error_set_code(reader_refuses(r), ERROR_UNSUPPORTED, INVALID_PARAMETER,
+                             "Use a nodejs or python runtime; docs/runtimes.md lists them.",
+                             "The runtime %.*s is not supported by this server yet.", SLICE_PRINT(id));
         return;
     }
     struct buffer known = BUFFER_EMPTY;
