@@ -6,10 +6,18 @@
 Each server is ended with its test (the shared one with the run), and a test that failed shows what its server printed last.
 """
 import faulthandler
+import signal
 
 import pytest
 
 from helpers import Hearth, LIFE_OF_A_TEST_S
+
+
+def pytest_configure(config):
+    """A run that is cut off (timeout, a stage's limit) ends its servers too, as after Ctrl-C."""
+    def interrupted(*_):
+        raise KeyboardInterrupt("SIGTERM")
+    signal.signal(signal.SIGTERM, interrupted)
 
 
 @pytest.fixture(scope="session")
