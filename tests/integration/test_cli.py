@@ -243,7 +243,8 @@ def test_logs_of_a_function_that_never_ran_say_so(cli, echo):
 def test_followed_logs_come_as_they_are_printed(cli, echo):
     cli("invoke", echo, '{"call": "before"}')
     wait_for_report(cli, echo)
-    follower = subprocess.Popen([binary(), "logs", echo, "-f"], stdout=subprocess.PIPE, env=cli.environment, text=True)
+    follower = subprocess.Popen([binary(), "logs", echo, "-f"], stdout=subprocess.PIPE, env=cli.environment, text=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # background jobs ignore it
     seen = []
     reader = threading.Thread(target=lambda: [seen.append(line) for line in follower.stdout])
     reader.start()
@@ -326,6 +327,7 @@ def test_the_endpoint_in_the_environment_is_used_when_no_directory_is_named(cli)
     settings = json.loads(cli("env", "--json").stdout)
     elsewhere = Cli(None, **{k: v for k, v in settings.items() if k != "HEARTH_DATA"})
     elsewhere("ls", "--json")
+    assert "--data" in elsewhere("logs", "anything", status=FAILED).stderr, "not the logs of another server"
     elsewhere.environment["AWS_SECRET_ACCESS_KEY"] = "another server's"
     assert 'eval "$(hearth env)"' in elsewhere("ls", status=FAILED).stderr
 
