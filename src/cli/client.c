@@ -142,14 +142,18 @@ static enum outcome open_environment(struct client *client, struct error *err)
     return client_address_read(slice_of(client->endpoint), &client->address, err);
 }
 
+bool client_is_elsewhere(const struct cli_line *line)
+{
+    bool named = cli_value(line, "data") != NULL || variable("HEARTH_DATA") != NULL;
+    return !named && variable("AWS_ENDPOINT_URL") != NULL && variable("AWS_ACCESS_KEY_ID") != NULL &&
+           variable("AWS_SECRET_ACCESS_KEY") != NULL;
+}
+
 enum outcome client_open(const struct cli_line *line, struct client *out, struct error *err)
 {
     struct client client = CLIENT_EMPTY;
-    bool named = cli_value(line, "data") != NULL || variable("HEARTH_DATA") != NULL;
-    bool elsewhere = variable("AWS_ENDPOINT_URL") != NULL && variable("AWS_ACCESS_KEY_ID") != NULL &&
-                     variable("AWS_SECRET_ACCESS_KEY") != NULL;
     enum outcome outcome;
-    if (!named && elsewhere) {
+    if (client_is_elsewhere(line)) {
         outcome = open_environment(&client, err);
     } else {
         client.data = client_data_dir(line);

@@ -20,6 +20,8 @@ struct client {
  *   err  code CLI_CODE_NO_SERVER when the directory has no running server's files */
 MUST_CHECK enum outcome client_open(const struct cli_line *line, struct client *out, struct error *err);
 void client_drop(struct client *client); /* AUTO(client); wipes */
+/* Is it AWS_ENDPOINT_URL that names the server, and so no directory that could be read? */
+bool client_is_elsewhere(const struct cli_line *line);
 /* The directory alone, for commands that read files there; owned. */
 char *client_data_dir(const struct cli_line *line);
 

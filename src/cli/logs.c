@@ -91,6 +91,9 @@ static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, str
     struct printing printing = { .json = cli_is_on(line, "json") };
     struct buffer group = BUFFER_EMPTY;
     const char *name = line->rest[0];
+    if (client_is_elsewhere(line))
+        return error_set(err, ERROR_INVALID, "Run this on the server's machine, with --data or HEARTH_DATA.",
+                         "AWS_ENDPOINT_URL names a server and no data directory, where the logs are");
     if (dir < 0 && errno == ENOENT)
         return error_set_code(err, ERROR_UNAVAILABLE, CLI_CODE_NO_SERVER,
                               "Name the server's directory with --data or HEARTH_DATA.",
