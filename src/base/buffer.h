@@ -15,9 +15,9 @@ struct buffer {
 #define BUFFER_EMPTY ((struct buffer){ NULL, 0, 0 })
 
 void buffer_init(struct buffer *b);
-void buffer_drop(struct buffer *b);  /* frees; the buffer is empty and usable again */
-void buffer_wipe(struct buffer *b);  /* zeroes what it held, then frees: for secrets */
-void buffer_reset(struct buffer *b); /* empty, keeps its memory */
+void buffer_drop(struct buffer *b);          /* frees; the buffer is empty and usable again */
+void buffer_wipe(struct buffer *b);          /* zeroes what it held, then frees: for secrets */
+void buffer_reset(struct buffer *b);         /* empty, keeps its memory */
 struct buffer buffer_take(struct buffer *b); /* hands the bytes over, leaves `b` empty */
 
 void buffer_reserve(struct buffer *b, size_t more);
@@ -30,9 +30,9 @@ void buffer_appendf(struct buffer *b, const char *format, ...) __attribute__((fo
 void buffer_append_u16(struct buffer *b, uint16_t v); /* little-endian */
 void buffer_append_u32(struct buffer *b, uint32_t v);
 void buffer_append_u64(struct buffer *b, uint64_t v);
-void buffer_consume(struct buffer *b, size_t len);  /* drops bytes from the front */
-struct slice buffer_slice(const struct buffer *b);  /* valid until the buffer changes */
-const char *buffer_text(struct buffer *b);          /* NUL-terminated (the NUL is not counted) */
+void buffer_consume(struct buffer *b, size_t len); /* drops bytes from the front */
+struct slice buffer_slice(const struct buffer *b); /* valid until the buffer changes */
+const char *buffer_text(struct buffer *b);         /* NUL-terminated (the NUL is not counted) */
 
 /* A reader that cannot overrun: each take checks what is left. */
 struct cursor {

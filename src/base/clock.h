@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-int64_t clock_wall_ms(void);      /* Unix time */
-uint64_t clock_mono_us(void);     /* never steps */
+int64_t clock_wall_ms(void);  /* Unix time */
+uint64_t clock_mono_us(void); /* never steps */
 
 enum { CLOCK_TEXT_BYTES = 40 };
 /* "2024-01-31T12:00:00.123Z", as in log lines. */

@@ -12,11 +12,11 @@ enum outcome { OK = 0, FAILED = 1 };
 /* The kinds are what a caller can act on; a table in services/ turns them into HTTP statuses and AWS codes. */
 enum error_kind {
     ERROR_NONE = 0,
-    ERROR_INVALID,     /* the input is wrong and stays wrong */
+    ERROR_INVALID, /* the input is wrong and stays wrong */
     ERROR_NOT_FOUND,
-    ERROR_EXISTS,      /* what should be created is there already */
-    ERROR_CONFLICT,    /* another change is under way: read again, then retry */
-    ERROR_PRECONDITION,/* RevisionId or a like condition does not hold */
+    ERROR_EXISTS,       /* what should be created is there already */
+    ERROR_CONFLICT,     /* another change is under way: read again, then retry */
+    ERROR_PRECONDITION, /* RevisionId or a like condition does not hold */
     ERROR_TOO_LARGE,
     ERROR_DENIED,
     ERROR_THROTTLED,
@@ -24,8 +24,8 @@ enum error_kind {
     ERROR_UNAVAILABLE, /* not now: retry later */
     ERROR_DISK_FULL,
     ERROR_TIMEOUT,
-    ERROR_UNKNOWN,     /* it may have happened: a commit whose result was lost */
-    ERROR_INTERNAL,    /* our own bug or a broken machine */
+    ERROR_UNKNOWN,  /* it may have happened: a commit whose result was lost */
+    ERROR_INTERNAL, /* our own bug or a broken machine */
     ERROR_KIND_COUNT
 };
 
@@ -33,10 +33,10 @@ enum { ERROR_CODE_BYTES = 64, ERROR_MESSAGE_BYTES = 1024, ERROR_HINT_BYTES = 256
 
 struct error {
     enum error_kind kind;
-    int sys;                            /* errno, where there was one */
-    char code[ERROR_CODE_BYTES];        /* the AWS error code when the kind alone does not decide it; else "" */
-    char message[ERROR_MESSAGE_BYTES];  /* lower case: what was tried, the value complained of in quotes */
-    char hint[ERROR_HINT_BYTES];        /* the way out, a sentence; required */
+    int sys;                           /* errno, where there was one */
+    char code[ERROR_CODE_BYTES];       /* the AWS error code when the kind alone does not decide it; else "" */
+    char message[ERROR_MESSAGE_BYTES]; /* lower case: what was tried, the value complained of in quotes */
+    char hint[ERROR_HINT_BYTES];       /* the way out, a sentence; required */
 };
 
 /* Fills `err` (NULL allowed) and returns FAILED, so that a failure is one statement. */
@@ -50,8 +50,8 @@ enum outcome error_set_sys(struct error *err, int error_number, const char *hint
     __attribute__((format(printf, 4, 5)));
 const char *error_kind_name(enum error_kind kind);
 
-#define TRY(call)                    \
-    do {                             \
-        if ((call) != OK)            \
-            return FAILED;           \
+#define TRY(call)                                                                                                  \
+    do {                                                                                                           \
+        if ((call) != OK)                                                                                          \
+            return FAILED;                                                                                         \
     } while (0)

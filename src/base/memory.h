@@ -9,10 +9,10 @@
 void *memory_new(size_t size);                     /* zeroed; owned (free) */
 void *memory_new_array(size_t count, size_t size); /* zeroed, overflow checked */
 void *memory_grow(void *at, size_t count, size_t size);
-char *memory_text(const char *text);               /* strdup that cannot fail; NULL stays NULL */
-void memory_wipe(void *at, size_t len);            /* zeroes what the compiler may not skip */
+char *memory_text(const char *text);    /* strdup that cannot fail; NULL stays NULL */
+void memory_wipe(void *at, size_t len); /* zeroes what the compiler may not skip */
 
-void text_drop(char **text);                       /* AUTO(text) char *name = NULL; */
+void text_drop(char **text); /* AUTO(text) char *name = NULL; */
 
 /* arena: many small things that die together (an invocation, a request). */
 struct arena {
@@ -21,4 +21,4 @@ struct arena {
 
 void arena_init(struct arena *a);
 void arena_drop(struct arena *a);
-void *arena_take(struct arena *a, size_t size);    /* zeroed, aligned for anything */
+void *arena_take(struct arena *a, size_t size); /* zeroed, aligned for anything */

@@ -10,7 +10,7 @@
 
 enum { JSON_DEPTH_MAX = 128 }; /* deeper documents are refused: nothing we read needs more */
 
-void json_doc_drop(yyjson_doc **doc);         /* AUTO(json_doc) yyjson_doc *doc = NULL; */
+void json_doc_drop(yyjson_doc **doc); /* AUTO(json_doc) yyjson_doc *doc = NULL; */
 void json_mut_doc_drop(yyjson_mut_doc **doc);
 
 /* Strict RFC 8259 (UTF-8 checked, no comments, no trailing bytes, depth bounded). Owned by the caller.
@@ -19,7 +19,7 @@ MUST_CHECK enum outcome json_parse(struct slice text, yyjson_doc **out, struct e
 /* True when `text` is one JSON value by the same rules; builds nothing that outlives the call. */
 MUST_CHECK bool json_is_valid(struct slice text);
 
-struct slice json_slice(yyjson_val *string);  /* SLICE_EMPTY when it is not a string; borrowed from the document */
+struct slice json_slice(yyjson_val *string); /* SLICE_EMPTY when it is not a string; borrowed from the document */
 yyjson_mut_val *json_from_slice(yyjson_mut_doc *doc, struct slice text); /* copies */
 
 /* Compact JSON, "/" not escaped. */

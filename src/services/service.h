@@ -14,13 +14,18 @@ struct engine;
 struct api;
 struct call;
 
-enum { CALL_PARAMETERS_MAX = 8, CALL_QUERY_MAX = 32,
-       API_FORM_BYTES_MAX = 1024 * 1024,        /* ours: a form of the query family; AWS's largest is below 512 KB */
-       API_HASH_AT_ONCE_BYTES = 64 * 1024,      /* larger bodies are hashed piece by piece as they come */
-       API_BODY_BYTES_MAX = 70 * 1024 * 1024,   /* AWS Lambda: a 50 MB zip in base64 and its JSON */
-       API_BODIES_BYTES_MAX = 512 * 1024 * 1024, /* ours: all bodies that calls are reading or hold; above: 503 ServiceException */
-       API_INSTANCE_BODIES_BYTES_MAX = 32 * 1024 * 1024, /* ours: those of one instance's key, so that no function takes all of it (429) */
-       API_DENIED_BODY_BYTES_MAX = 64 * 1024 }; /* ours: the body of a call that will be refused is read only to check its signature */
+enum {
+    CALL_PARAMETERS_MAX = 8,
+    CALL_QUERY_MAX = 32,
+    API_FORM_BYTES_MAX = 1024 * 1024,      /* ours: a form of the query family; AWS's largest is below 512 KB */
+    API_HASH_AT_ONCE_BYTES = 64 * 1024,    /* larger bodies are hashed piece by piece as they come */
+    API_BODY_BYTES_MAX = 70 * 1024 * 1024, /* AWS Lambda: a 50 MB zip in base64 and its JSON */
+    API_BODIES_BYTES_MAX =
+        512 * 1024 * 1024, /* ours: all bodies that calls are reading or hold; above: 503 ServiceException */
+    API_INSTANCE_BODIES_BYTES_MAX =
+        32 * 1024 * 1024, /* ours: those of one instance's key, so that no function takes all of it (429) */
+    API_DENIED_BODY_BYTES_MAX = 64 * 1024
+}; /* ours: the body of a call that will be refused is read only to check its signature */
 
 enum protocol_family { FAMILY_REST_JSON, FAMILY_QUERY, FAMILY_JSON_1_0, FAMILY_JSON_1_1, FAMILY_REST_XML };
 
@@ -29,17 +34,17 @@ typedef void call_handler_fn(struct call *call);
 typedef void call_resource_fn(const struct call *call, struct buffer *out);
 
 struct operation {
-    const char *name;          /* "GetFunction", as botocore's model has it */
-    const char *method;        /* rest families */
-    const char *path;          /* "/2015-03-31/functions/{FunctionName}"; a trailing '/' is optional when matching */
-    const char *action;        /* "lambda:GetFunction"; NULL: no permission is needed (sts:GetCallerIdentity) */
+    const char *name;   /* "GetFunction", as botocore's model has it */
+    const char *method; /* rest families */
+    const char *path;   /* "/2015-03-31/functions/{FunctionName}"; a trailing '/' is optional when matching */
+    const char *action; /* "lambda:GetFunction"; NULL: no permission is needed (sts:GetCallerIdentity) */
     call_resource_fn *resource;
     call_handler_fn *handler;
-    size_t body_max;           /* bytes; 0: API_BODY_BYTES_MAX */
+    size_t body_max; /* bytes; 0: API_BODY_BYTES_MAX */
 };
 
 struct service {
-    const char *name;          /* signing name: "lambda" */
+    const char *name; /* signing name: "lambda" */
     enum protocol_family family;
     const char *version;       /* query family: "2011-06-15" */
     const char *xml_namespace; /* query family */
@@ -49,30 +54,34 @@ struct service {
 };
 
 /* What a handler works with. All slices live as long as the call. */
-struct parameter { struct slice name, value; };
+struct parameter {
+    struct slice name, value;
+};
 struct call {
     struct api *api;
     struct engine *engine;
-    struct http_exchange *exchange;               /* NULL once the client is gone */
+    struct http_exchange *exchange; /* NULL once the client is gone */
     const struct service *service;
     const struct operation *operation;
-    const struct principal *principal;            /* a copy that lives as long as the call; without its secret */
+    const struct principal *principal; /* a copy that lives as long as the call; without its secret */
     char request_id[37];
     struct arena arena;
-    struct parameter path[CALL_PARAMETERS_MAX];   /* decoded: {"FunctionName", "hello"} */
+    struct parameter path[CALL_PARAMETERS_MAX]; /* decoded: {"FunctionName", "hello"} */
     size_t path_count;
-    struct parameter query[CALL_QUERY_MAX];       /* decoded query string, or the form of the query family */
+    struct parameter query[CALL_QUERY_MAX]; /* decoded query string, or the form of the query family */
     size_t query_count;
-    struct buffer *body;                          /* raw; a handler may take it with buffer_take */
-    void *data;                                   /* the handler's own */
-    bool client_gone;                             /* call_reply_* and call_fail then only free the call */
-    void (*on_gone)(struct call *call);           /* set by a handler that must know; the call stays until it replies */
-    struct { yyjson_doc *doc; } json;             /* set by call_json */
+    struct buffer *body;                /* raw; a handler may take it with buffer_take */
+    void *data;                         /* the handler's own */
+    bool client_gone;                   /* call_reply_* and call_fail then only free the call */
+    void (*on_gone)(struct call *call); /* set by a handler that must know; the call stays until it replies */
+    struct {
+        yyjson_doc *doc;
+    } json; /* set by call_json */
 };
 
 struct slice call_path(const struct call *call, const char *name);
-struct slice call_query(const struct call *call, const char *name);      /* empty when absent */
-struct slice call_header(struct call *call, const char *name);           /* empty when absent, or when the client is gone */
+struct slice call_query(const struct call *call, const char *name); /* empty when absent */
+struct slice call_header(struct call *call, const char *name); /* empty when absent, or when the client is gone */
 /* Adds a field to the answer; does nothing when the client is gone, or for a value that no header can carry. */
 void call_add_header(struct call *call, const char *name, struct slice value);
 /* Parses the body as a JSON object once; an empty body gives an empty object.
@@ -83,9 +92,11 @@ MUST_CHECK enum outcome call_json(struct call *call, yyjson_val **root, struct e
 void call_reply_json(struct call *call, int status, const yyjson_mut_doc *doc);
 void call_reply_empty(struct call *call, int status);
 void call_reply_bytes(struct call *call, int status, const char *content_type, struct buffer *body /* taken */);
-void xml_append_text(struct buffer *out, struct slice text);                            /* escaped; what XML 1.0 cannot hold becomes U+FFFD */
-void xml_append_element(struct buffer *out, const char *name, struct slice text);       /* <name>text</name> */
-void call_reply_query_xml(struct call *call, struct slice result_xml); /* wraps <{Op}Response xmlns><{Op}Result>...</..><ResponseMetadata> */
+void xml_append_text(struct buffer *out, struct slice text); /* escaped; what XML 1.0 cannot hold becomes U+FFFD */
+void xml_append_element(struct buffer *out, const char *name, struct slice text); /* <name>text</name> */
+void call_reply_query_xml(
+    struct call *call,
+    struct slice result_xml); /* wraps <{Op}Response xmlns><{Op}Result>...</..><ResponseMetadata> */
 void call_fail(struct call *call, const struct error *err);
 
 /* One table turns kinds into status and code; err->code wins over the kind's default. What a client is told: err->message, and behind it the

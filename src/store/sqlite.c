@@ -101,7 +101,8 @@ static enum outcome connection_pragma(struct connection *c, const char *sql, con
         !expected || (result == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(statement, 0), expected));
     int end = sqlite3_finalize(statement);
     if (result != SQLITE_ROW && result != SQLITE_DONE)
-        return connection_error(c, end ? end : result, "set up the database (hearth.db in the data directory)", err);
+        return connection_error(c, end ? end : result, "set up the database (hearth.db in the data directory)",
+                                err);
     if (!as_expected)
         return error_set(err, ERROR_UNSUPPORTED, "Put the data directory on a local file system.",
                          "the database cannot be used with a write-ahead log here (\"%s\")", sql);

@@ -254,7 +254,10 @@ def test_followed_logs_come_as_they_are_printed(cli, echo):
         wait_until(lambda: any("after" in line for line in seen), what="what came later")
     finally:
         follower.send_signal(signal.SIGINT)
-        follower.wait(30)
+        try:
+            follower.wait(30)
+        finally:
+            follower.kill()  # or the reader below waits for ever
         reader.join(30)
 
 

@@ -15,24 +15,25 @@
 #include "services/service.h"
 
 enum {
-    LAMBDA_NAME_CREATE_BYTES_MAX = 140,     /* model: FunctionName */
-    LAMBDA_NAME_BYTES_MAX = 256,            /* model: NamespacedFunctionName */
-    LAMBDA_QUALIFIER_BYTES_MAX = 128,       /* model: Qualifier */
-    LAMBDA_ROLE_BYTES_MAX = 2048,           /* IAM: the longest ARN */
+    LAMBDA_NAME_CREATE_BYTES_MAX = 140, /* model: FunctionName */
+    LAMBDA_NAME_BYTES_MAX = 256,        /* model: NamespacedFunctionName */
+    LAMBDA_QUALIFIER_BYTES_MAX = 128,   /* model: Qualifier */
+    LAMBDA_ROLE_BYTES_MAX = 2048,       /* IAM: the longest ARN */
     LAMBDA_TIMEOUT_S_MIN = 1,
-    LAMBDA_LOG_GROUP_BYTES_MAX = 512,       /* model: LogGroup */
-    LAMBDA_LOG_GROUP_ENCODED_MAX = 255,     /* ours: percent-encoded it is the name of a directory */
-    LAMBDA_TAG_KEY_CHARS_MAX = 128,         /* AWS tagging: key and value */
+    LAMBDA_LOG_GROUP_BYTES_MAX = 512,   /* model: LogGroup */
+    LAMBDA_LOG_GROUP_ENCODED_MAX = 255, /* ours: percent-encoded it is the name of a directory */
+    LAMBDA_TAG_KEY_CHARS_MAX = 128,     /* AWS tagging: key and value */
     LAMBDA_TAG_VALUE_CHARS_MAX = 256,
     LAMBDA_CLIENT_CONTEXT_BYTES_MAX = 3583, /* Invoke: "up to 3,583 bytes of base64-encoded data" */
     LAMBDA_TRACE_BYTES_MAX = 512,           /* ours: a longer X-Amzn-Trace-Id is replaced */
     LAMBDA_PAYLOAD_DEPTH_MAX = 1000,        /* Jackson's limit, which AWS Lambda has */
     LAMBDA_LIST_MAX = 10000,                /* model: MaxItems */
     LAMBDA_LIST_PAGE_MAX = 50,              /* "Lambda returns a maximum of 50 items in each response" */
-    LAMBDA_REQUEST_BYTES_MAX = 70167211,    /* AWS: "Request must be smaller than 70167211 bytes for the CreateFunction operation" */
+    LAMBDA_REQUEST_BYTES_MAX =
+        70167211, /* AWS: "Request must be smaller than 70167211 bytes for the CreateFunction operation" */
     LAMBDA_CONFIGURATION_BYTES_MAX = 1024 * 1024, /* ours: a body without a package */
-    LAMBDA_VALUE_SHOWN_MAX = 200,           /* bytes of a value that an error message repeats */
-    LAMBDA_VARIABLES_MAX = 4096,            /* ours: members of one map in a body; 4 KB hold fewer */
+    LAMBDA_VALUE_SHOWN_MAX = 200,                 /* bytes of a value that an error message repeats */
+    LAMBDA_VARIABLES_MAX = 4096,                  /* ours: members of one map in a body; 4 KB hold fewer */
 };
 #define LAMBDA_TOTAL_CODE_BYTES 80530636800ULL /* AWS Lambda quotas: 75 GB of packages */
 
@@ -64,7 +65,8 @@ MUST_CHECK enum outcome lambda_target_of(struct call *call, enum lambda_name_for
 MUST_CHECK enum outcome lambda_find(struct call *call, const struct lambda_target *target, struct function **out,
                                     struct error *err);
 /* `qualifier` may be empty. */
-enum outcome lambda_not_found(const struct call *call, struct slice name, struct slice qualifier, struct error *err);
+enum outcome lambda_not_found(const struct call *call, struct slice name, struct slice qualifier,
+                              struct error *err);
 
 /* ---- checks: what AWS's model demands, all violations in one answer ---- */
 
@@ -75,14 +77,15 @@ struct lambda_checks {
 #define LAMBDA_CHECKS_EMPTY ((struct lambda_checks){ 0, BUFFER_EMPTY })
 void lambda_checks_drop(struct lambda_checks *checks); /* AUTO(lambda_checks) */
 /* Notes one violation: Value 'VALUE' at 'MEMBER' failed to satisfy constraint: CONSTRAINT. `value.at` NULL: "Value null". */
-void lambda_check_failed(struct lambda_checks *checks, const char *member, struct slice value, const char *constraint, ...)
-    __attribute__((format(printf, 4, 5)));
+void lambda_check_failed(struct lambda_checks *checks, const char *member, struct slice value,
+                         const char *constraint, ...) __attribute__((format(printf, 4, 5)));
 /* Length in UTF-16 units, as AWS counts. */
-void lambda_check_length(struct lambda_checks *checks, const char *member, struct slice value, size_t min, size_t max);
+void lambda_check_length(struct lambda_checks *checks, const char *member, struct slice value, size_t min,
+                         size_t max);
 void lambda_check_range(struct lambda_checks *checks, const char *member, int64_t value, int64_t min, int64_t max);
 /* err: ValidationException "2 validation errors detected: ..." */
 MUST_CHECK enum outcome lambda_checks_result(const struct lambda_checks *checks, struct error *err);
-size_t lambda_text_length(struct slice text); /* UTF-16 units */
+size_t lambda_text_length(struct slice text);              /* UTF-16 units */
 struct slice lambda_shown(struct slice value, size_t max); /* a prefix, never cut inside of a UTF-8 sequence */
 
 enum lambda_type { LAMBDA_STRING, LAMBDA_INTEGER, LAMBDA_BOOLEAN, LAMBDA_LIST, LAMBDA_STRUCTURE, LAMBDA_MAP };
@@ -100,26 +103,27 @@ struct lambda_place { /* where this server is */
 
 /* CreateFunction. On success `draft` has all that the body decides (name, log group, defaults too) and `zip` the decoded package; both the caller's.
  *   err  SerializationException, ValidationException, InvalidParameterValueException, RequestEntityTooLargeException, ... */
-MUST_CHECK enum outcome lambda_read_create(const struct lambda_place *place, yyjson_val *body, struct function **draft,
-                                           struct buffer *zip, struct error *err);
+MUST_CHECK enum outcome lambda_read_create(const struct lambda_place *place, yyjson_val *body,
+                                           struct function **draft, struct buffer *zip, struct error *err);
 /* UpdateFunctionConfiguration: changes `draft`, a copy of what there is. `revision_id` is borrowed from the body; empty: none. */
-MUST_CHECK enum outcome lambda_read_configuration(const struct lambda_place *place, yyjson_val *body, struct function *draft,
-                                                  struct slice *revision_id, struct error *err);
+MUST_CHECK enum outcome lambda_read_configuration(const struct lambda_place *place, yyjson_val *body,
+                                                  struct function *draft, struct slice *revision_id,
+                                                  struct error *err);
 struct lambda_code_update {
-    struct buffer zip;          /* the caller's: drop it */
-    struct slice architecture;  /* these two borrowed from the body; empty: not given */
+    struct buffer zip;         /* the caller's: drop it */
+    struct slice architecture; /* these two borrowed from the body; empty: not given */
     struct slice revision_id;
     bool dry_run;
 };
-MUST_CHECK enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body, struct lambda_code_update *out,
-                                         struct error *err);
+MUST_CHECK enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body,
+                                         struct lambda_code_update *out, struct error *err);
 
 /* Environment.Variables and Tags of a body; sorted, owned by the caller (variables_free).
  * Constraints of the model go to `checks`; the first other failure is kept in `refused` (kind ERROR_NONE: none yet). */
 MUST_CHECK enum outcome lambda_read_variables(yyjson_val *map, struct lambda_checks *checks, struct error *refused,
                                               struct variable **out, size_t *count, struct error *err);
-MUST_CHECK enum outcome lambda_read_tags(yyjson_val *map, struct error *refused, struct variable **out, size_t *count,
-                                         struct error *err);
+MUST_CHECK enum outcome lambda_read_tags(yyjson_val *map, struct error *refused, struct variable **out,
+                                         size_t *count, struct error *err);
 /* err: InvalidParameterValueException when they are longer than 4 KB as JSON */
 MUST_CHECK enum outcome lambda_environment_fits(const struct function *f, struct error *err);
 

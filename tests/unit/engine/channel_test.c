@@ -106,7 +106,7 @@ static void nonsense_is_refused_as_soon_as_its_head_is_there(void **state)
         { 0, FRAME_INVOKE, CHANNEL_VERSION, 0 },
         { 0, FRAME_STOP, CHANNEL_VERSION, 0 },
         { 0, FRAME_CHUNK, CHANNEL_VERSION, 0 },
-        { 0, FRAME_FATAL, CHANNEL_VERSION, 0 },  /* without its type */
+        { 0, FRAME_FATAL, CHANNEL_VERSION, 0 }, /* without its type */
         { 0, 0xff, CHANNEL_VERSION, 0 },
         { 0, FRAME_READY, CHANNEL_VERSION, 0 },  /* without its four bytes */
         { 0, FRAME_FAILED, CHANNEL_VERSION, 0 }, /* without its type */
