@@ -261,7 +261,7 @@ static enum error_kind error_kind_of(int status)
     }
 }
 
-/* AWS's texts do not say what to do about keys and clocks. */
+/* AWS's texts do not say what to do about keys, clocks and limits. */
 static const char *hint_for(struct slice code, struct slice message)
 {
     static const char *const codes[] = { "UnrecognizedClientException", "InvalidSignatureException",
@@ -273,6 +273,8 @@ static const char *hint_for(struct slice code, struct slice message)
             return "The clocks of this machine and of the server's differ by more than 5 minutes: set them.";
         return "The keys are not this server's: eval \"$(hearth env)\" again, or name its directory with --data.";
     }
+    if (slice_is(code, "TooManyRequestsException"))
+        return "As many calls run as the server takes at once (its setting `concurrency`): wait, or raise it.";
     return "";
 }
 

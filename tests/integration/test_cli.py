@@ -205,6 +205,21 @@ def test_a_function_that_fails_makes_status_3(cli, folder):
     assert json.loads(cli("invoke", folder.name, "--json", status=FUNCTION_FAILED).stdout)["FunctionError"] == "Unhandled"
 
 
+def test_who_is_throttled_reads_which_limit_it_was(new_hearth, folder):
+    cli = Cli(new_hearth(options=["--concurrency", "1", "--drain", "100ms"]).data)
+    put(folder, index__mjs="export const handler = async (event) => { if (event.hold) await new Promise((r) => setTimeout(r, 60000)); };\n")
+    cli("deploy", folder, "--timeout", "60")
+    holder = subprocess.Popen([binary(), "invoke", folder.name, '{"hold": true}'], env=cli.environment, stdout=subprocess.DEVNULL)
+    try:
+        def refused():
+            done = subprocess.run([binary(), "invoke", folder.name], env=cli.environment, capture_output=True, text=True, timeout=60)
+            return "TooManyRequestsException" in done.stderr and "`concurrency`" in done.stderr
+        wait_until(refused, what="the one place is taken")
+    finally:
+        holder.kill()
+        holder.wait()
+
+
 def test_a_payload_that_is_no_json_is_refused_before_it_is_sent(cli, echo):
     assert "not JSON" in cli("invoke", echo, "{name: Ada}", status=FAILED).stderr
 
@@ -240,11 +255,15 @@ def test_logs_of_a_function_that_never_ran_say_so(cli, echo):
     assert "ResourceNotFoundException" in cli("logs", "no-such-function", status=FAILED).stderr
 
 
+def follow(cli, name, **streams):
+    return subprocess.Popen([binary(), "logs", name, "-f"], env=cli.environment, text=True, **streams,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # background jobs ignore it
+
+
 def test_followed_logs_come_as_they_are_printed(cli, echo):
     cli("invoke", echo, '{"call": "before"}')
     wait_for_report(cli, echo)
-    follower = subprocess.Popen([binary(), "logs", echo, "-f"], stdout=subprocess.PIPE, env=cli.environment, text=True,
-                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # background jobs ignore it
+    follower = follow(cli, echo, stdout=subprocess.PIPE)
     seen = []
     reader = threading.Thread(target=lambda: [seen.append(line) for line in follower.stdout])
     reader.start()
@@ -262,7 +281,7 @@ def test_followed_logs_come_as_they_are_printed(cli, echo):
 
 
 def test_following_begins_before_the_first_call(cli, echo):
-    follower = subprocess.Popen([binary(), "logs", echo, "-f"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=cli.environment, text=True)
+    follower = follow(cli, echo, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert "printed nothing yet" in follower.stderr.readline()
         cli("invoke", echo, '{"call": "first"}')
