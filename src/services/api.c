@@ -73,7 +73,10 @@ static enum outcome budget_take(struct api_call *c, size_t len, struct error *er
     if (c->share != NULL && len > api->config.instance_bodies_bytes_max - c->share->bytes)
         return error_set(err, ERROR_THROTTLED, "Send fewer large requests at once.",
                          "This function sends too many large requests at once.");
-    if (len > api->config.bodies_bytes_max - api->bodies_bytes || !buffer_try_reserve(&c->body, len))
+    size_t max = api->config.bodies_bytes_max;
+    if (c->body.len + len > API_SMALL_BODY_BYTES)
+        max -= max / API_SMALL_BODIES_SHARE;
+    if (api->bodies_bytes > max || len > max - api->bodies_bytes || !buffer_try_reserve(&c->body, len))
         return error_set(err, ERROR_UNAVAILABLE, "Send it again in a while.",
                          "The server is reading too many large requests. Please reduce your request rate.");
     api->bodies_bytes += len;

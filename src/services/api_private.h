@@ -4,10 +4,18 @@
  *   api_reply.c  answers and errors, in each family's form */
 #pragma once
 
+#include <assert.h>
 #include <uthash.h>
 
 #include "auth/sigv4.h"
 #include "services/service.h"
+
+/* Whoever knows an access key's id, but not its secret, can have bodies read until their signature turns out to be wrong. So large ones never
+ * take the room that ordinary requests need. */
+enum {
+    API_SMALL_BODY_BYTES = 64 * 1024, /* bodies up to here may use all of the budget of bodies */
+    API_SMALL_BODIES_SHARE = 8,       /* larger ones leave one of so many parts of it to them */
+};
 
 /* What one instance's key has in bodies now; there while it has any. */
 struct api_share {

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "fixture.h"
+#include "services/api_private.h"
 
 static int start(void **state)
 {
@@ -529,10 +530,10 @@ static void all_bodies_together_have_a_budget(void **state)
     assert_int_equal(fd_write_all(fd, buffer_slice(&held), NULL), OK);
     await(&waiting_calls, 1);
     AUTO(buffer)
-    struct buffer more = filled(BODIES_BYTES_MAX - 200000);
+    struct buffer more = filled(BODIES_BYTES_MAX - BODIES_BYTES_MAX / API_SMALL_BODIES_SHARE - 200000);
     const char *target = "/2015-03-31/functions/hello/invocations";
     struct buffer answer = ask(*state, &root, "POST", target, "", buffer_slice(&more));
-    must_be(&answer, "201", "\"bytes\":209600}"); /* just fits */
+    must_be(&answer, "201", "\"bytes\":158400}"); /* just fits beside what is kept for small ones */
     buffer_append_byte(&more, 'x');
     answer = ask(*state, &root, "POST", target, "", buffer_slice(&more));
     must_contain(&answer, "x-amzn-ErrorType: ServiceException");
@@ -540,8 +541,34 @@ static void all_bodies_together_have_a_budget(void **state)
     fd_drop(&fd);
     await(&gone_calls, 1);
     answer = ask(*state, &root, "POST", target, "", buffer_slice(&more)); /* there is room again */
-    must_be(&answer, "201", "\"bytes\":209601}");
+    must_be(&answer, "201", "\"bytes\":158401}");
     buffer_drop(&held);
+}
+
+static void large_bodies_leave_room_for_small_ones(void **state)
+{
+    AUTO(buffer)
+    struct buffer body = filled(BODIES_BYTES_MAX / 2 - BODIES_BYTES_MAX / API_SMALL_BODIES_SHARE / 2);
+    struct buffer held = compose(&root, "POST", "/wait", "", buffer_slice(&body));
+    AUTO(fd)
+    int one = fixture_connect(*state);
+    AUTO(fd)
+    int two = fixture_connect(*state);
+    assert_int_equal(fd_write_all(one, buffer_slice(&held), NULL), OK);
+    assert_int_equal(fd_write_all(two, buffer_slice(&held), NULL), OK);
+    await(&waiting_calls, 2);
+    const char *target = "/2015-03-31/functions/hello/invocations";
+    AUTO(buffer)
+    struct buffer large = filled(API_SMALL_BODY_BYTES + 1), small = filled(50000);
+    struct buffer answer = ask(*state, &root, "POST", target, "", buffer_slice(&large));
+    must_be(&answer, "503", "too many large requests");
+    answer = ask(*state, &root, "POST", target, "", buffer_slice(&small));
+    must_be(&answer, "201", "\"bytes\":50000}");
+    fd_drop(&one);
+    fd_drop(&two);
+    await(&gone_calls, 2);
+    buffer_drop(&held);
+    buffer_drop(&small);
 }
 
 static void no_instance_takes_the_budget_of_all(void **state)
@@ -626,6 +653,7 @@ int main(void)
         SERVED(a_handler_may_answer_when_its_client_is_gone),
         SERVED(a_client_that_leaves_in_its_body_costs_nothing),
         SERVED(all_bodies_together_have_a_budget),
+        SERVED(large_bodies_leave_room_for_small_ones),
         SERVED(no_instance_takes_the_budget_of_all),
         SERVED(who_may_not_call_it_gets_no_large_body_read),
         SERVED(a_server_that_closes_under_a_waiting_call_frees_it),
