@@ -6,7 +6,7 @@ import re
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ENUM = re.compile(r"\benum\s*\{(.*?)\};", re.S)
 ENTRY = re.compile(r"([A-Z][A-Z0-9_]*)\s*=\s*([^,/]+?)\s*(?:,|$)\s*(?:/\*(.*?)\*/)?", re.S)
-LIMIT = re.compile(r"_(MAX|MIN|LEAST|DEFAULT|READERS|ENTRIES|QUEUE|TAIL|TIMEOUT|LINGER|FLUSH)(_|$)")
+LIMIT = re.compile(r"_(MAX|MIN|LEAST|DEFAULT|READERS|ENTRIES|QUEUE|TAIL|TIMEOUT|LINGER|FLUSH|SHARE|FULL|AHEAD|BACKLOG)(_|$)")
 
 
 def entries(text):
