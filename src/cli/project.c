@@ -323,7 +323,7 @@ static enum outcome refuse_typescript(const char *file, yyjson_val *package, str
     else
         (void)snprintf(hint, sizeof(hint),
                        "Bundle it first: npx esbuild %s --bundle --platform=node --outfile=dist/index.js   then: "
-                       "hearth deploy dist",
+                       "hearth deploy dist --name NAME",
                        file);
     return error_set(err, ERROR_INVALID, hint, "\"%s\" is TypeScript and there is no JavaScript made of it", file);
 }
@@ -455,6 +455,9 @@ enum outcome project_read(int dir, const enum project_language *language, const 
     if (handler == NULL && search.handler == NULL) {
         if (search.seen[0] == '\0' && find_typescript(dir, typescript))
             return refuse_typescript(typescript, package, err);
+        if (search.seen[0] != '\0' && faccessat(dir, search.seen, R_OK, AT_EACCESS) < 0)
+            return error_set_sys(err, errno, "Make it readable for whoever deploys.", "could not read \"%s\"",
+                                 search.seen);
         if (search.seen[0] != '\0')
             return error_set(err, ERROR_INVALID,
                              "Export a function named handler, or name it: --handler FILE.FUNCTION",

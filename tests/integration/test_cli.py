@@ -117,6 +117,13 @@ def test_a_main_that_is_not_there_is_named(cli, folder):
     assert "npm run build" in cli("deploy", folder, status=FAILED).stderr
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read_is_named_as_such(cli, folder):
+    put(folder, index__mjs=ECHO)
+    (folder / "index.mjs").chmod(0)
+    assert "Permission denied" in cli("deploy", folder, status=FAILED).stderr
+
+
 def test_a_python_folder_is_recognised(cli, folder):
     put(folder, app__py="def lambda_handler(event, context):\n    return context.function_name\n")
     assert "python3" in cli("deploy", folder).stdout
@@ -154,7 +161,8 @@ def test_what_hearthignore_names_stays_at_home(cli, folder):
 @pytest.mark.fast
 def test_what_cannot_run_is_refused_with_the_command_that_helps(cli, folder):
     put(folder, index__ts="export const handler = async () => 1;\n")
-    assert "npx esbuild index.ts" in cli("deploy", folder, status=FAILED).stderr
+    told = cli("deploy", folder, status=FAILED).stderr
+    assert "npx esbuild index.ts" in told and "hearth deploy dist --name" in told
     put(folder, index__js="exports.handler = async () => 1;\n", package__json='{"dependencies": {"left-pad": "1"}}')
     assert "npm install --omit=dev" in cli("deploy", folder, status=FAILED).stderr
     assert "no such file" in cli("deploy", folder / "nowhere", status=FAILED).stderr.lower()
@@ -461,6 +469,11 @@ def test_runtimes_are_listed_with_the_way_to_get_those_that_are_missing(tmp_path
 def test_the_documented_configuration_is_the_one_that_there_is():
     written = (REPOSITORY / "docs" / "configuration.md").read_text()
     assert Cli()("serve", "--help-markdown").stdout == written, "run `make docs`"
+
+
+def test_the_documented_limits_are_those_of_the_headers():
+    done = subprocess.run([sys.executable, REPOSITORY / "scripts" / "limits.py"], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == (REPOSITORY / "docs" / "limits.md").read_text(), "run `make docs`"
 
 
 def test_the_documented_compatibility_is_the_one_that_there_is():
