@@ -521,6 +521,6 @@ def test_what_it_says_to_type_next_works_and_sigterm_ends_it_in_good_order(tmp_p
         assert running.returncode == 0, rest
     finally:
         if running.poll() is None:
-            running.kill()
-            running.wait()
+            running.terminate()  # kill would leave its server behind
+            running.wait(60)
     assert [p for p in tmp_path.iterdir() if p.name.startswith("hearth-run-")] == []
