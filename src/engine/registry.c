@@ -168,13 +168,15 @@ enum outcome registry_load(struct engine *engine, struct error *err)
 
 static void change_free(struct change *change)
 {
-    if (change->has_package)
-        package_release(change->engine->config.packages, change->draft->digest);
-    change->engine->changes--;
+    struct engine *engine = change->engine;
+    if (change->has_package && !engine->closed)
+        package_release(engine->config.packages, change->draft->digest);
+    engine->changes--;
     function_release(change->draft);
     free(change->name);
     free(change->architecture);
     free(change);
+    engine_maybe_free(engine);
 }
 
 static void change_end(struct change *change, enum outcome outcome, struct function *function,
@@ -244,11 +246,14 @@ static void on_saved(enum outcome outcome, const struct error *err, void *arg)
 {
     struct change *change = arg;
     if (outcome != OK) {
+        if (err->kind == ERROR_UNKNOWN) /* the row may name it: the sweep of the next start decides */
+            change->has_package = false;
         change_end(change, outcome, NULL, err);
         return;
     }
     change->has_package = false; /* published: the entry has it now */
-    publish(change->engine, function_hold(change->draft));
+    if (!change->engine->closed)
+        publish(change->engine, function_hold(change->draft));
     change_end(change, OK, change->draft, NULL);
 }
 
@@ -280,6 +285,7 @@ static void change_save(struct change *change)
     if (make_row(change, &document, &sealed, &err) != OK) {
         change_end(change, FAILED, NULL, &err);
         buffer_drop(&document);
+        buffer_drop(&sealed);
         return;
     }
     struct function_row row = { slice_of(f->name),   slice_of(f->version),    slice_of(f->revision_id),
@@ -300,6 +306,18 @@ static void take_package(struct function *f, const struct package_info *info)
     f->code_bytes = info->zip_bytes;
 }
 
+/* Nothing more is begun for it once the engine is closed. */
+static bool change_too_late(struct change *change)
+{
+    struct error err;
+    if (!change->engine->closed)
+        return false;
+    (void)error_set_code(&err, ERROR_UNAVAILABLE, "ServiceException", "Retry: the server is being restarted.",
+                         "the server stopped before the change was made");
+    change_end(change, FAILED, NULL, &err);
+    return true;
+}
+
 static void on_package(enum outcome outcome, const struct package_info *info, const struct error *err, void *arg)
 {
     struct change *change = arg;
@@ -307,6 +325,8 @@ static void on_package(enum outcome outcome, const struct package_info *info, co
         change_end(change, outcome, NULL, err);
         return;
     }
+    if (change_too_late(change))
+        return;
     if (change->kind == CHANGE_CODE) {
         struct function *current = engine_find(change->engine, slice_of(change->name));
         change->draft = function_copy(current); /* still there: it is marked as changing */
@@ -328,6 +348,7 @@ static void on_package(enum outcome outcome, const struct package_info *info, co
 static enum outcome expect_revision(struct change *change)
 {
     struct function *current = engine_find(change->engine, slice_of(change->name));
+    assert(current != NULL); /* change_begin has found it */
     if (change->expected[0] == '\0' || strcmp(change->expected, current->revision_id) == 0)
         return OK;
     registry_find(change->engine, slice_of(change->name))->changing = false;
@@ -374,7 +395,8 @@ void engine_update_code(struct engine *engine, struct slice name, struct buffer 
 
 static void on_configuration_turn(uv_handle_t *handle)
 {
-    change_save(handle->data);
+    if (!change_too_late(handle->data))
+        change_save(handle->data);
 }
 
 void engine_update_configuration(struct engine *engine, struct function **draft, struct slice expected_revision,
@@ -402,9 +424,11 @@ static void on_deleted(enum outcome outcome, const struct error *err, void *arg)
         change_end(change, outcome, NULL, err);
         return;
     }
-    struct function *function = entry->function;
-    entry_remove(change->engine, entry);
-    entry_let_go(change->engine, function);
+    if (!change->engine->closed) {
+        struct function *function = entry->function;
+        entry_remove(change->engine, entry);
+        entry_let_go(change->engine, function);
+    }
     change_end(change, OK, NULL, NULL);
 }
 

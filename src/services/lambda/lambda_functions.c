@@ -1,5 +1,7 @@
 #include "services/lambda/lambda.h"
 
+#include <assert.h>
+
 #include "base/codec.h"
 
 /* The control plane's handlers: parse, check, call the engine, answer. What they find in memory is only a hint (the engine's job checks
@@ -107,6 +109,7 @@ static enum outcome update_code(struct call *call, struct error *err)
     yyjson_val *body = NULL;
     struct lambda_code_update update = { BUFFER_EMPTY, SLICE_EMPTY, SLICE_EMPTY, false };
     TRY(find_for_update(call, &f, err));
+    assert(f != NULL);
     TRY(call_json(call, &body, err));
     TRY(lambda_read_code(&place, body, &update, err));
     if (check_revision(f, update.revision_id, err) != OK) {
@@ -135,6 +138,7 @@ static enum outcome update_configuration(struct call *call, struct error *err)
     yyjson_val *body = NULL;
     struct slice revision = SLICE_EMPTY;
     TRY(find_for_update(call, &f, err));
+    assert(f != NULL);
     TRY(call_json(call, &body, err));
     AUTO(function)
     struct function *draft = function_copy(f);

