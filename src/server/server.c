@@ -389,6 +389,15 @@ static void free_rest(struct server *s)
     fd_drop(&s->data_dir);
 }
 
+static void warn_if_open(const char *address, const char *what)
+{
+    struct slice s = slice_of(address);
+    if (!slice_starts(s, SLICE("127.")) && !slice_starts(s, SLICE("localhost:")) &&
+        !slice_starts(s, SLICE("[::1]:")))
+        log_warn("server", "the %s answers at %s without TLS: put a TLS proxy in front (docs/operations.md)", what,
+                 address);
+}
+
 int server_main(int argc, char **argv)
 {
     struct server *s = memory_new(sizeof(*s));
@@ -410,6 +419,8 @@ int server_main(int argc, char **argv)
     }
     log_info("server", "hearth %s answers at %s, gateway %s, data in %s", HEARTH_VERSION, s->api_url,
              s->gateway_url, s->config.data);
+    warn_if_open(s->config.api, "API");
+    warn_if_open(s->config.gateway, "gateway");
     log_info("server", "%s", s->report.line);
     notify_systemd("READY=1");
     (void)uv_run(&s->loop, UV_RUN_DEFAULT);
