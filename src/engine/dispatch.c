@@ -39,17 +39,24 @@ struct slice invocation_tail(const struct invocation *invocation)
     return all.len <= ENGINE_LOG_TAIL_BYTES ? all : slice_sub(all, all.len - ENGINE_LOG_TAIL_BYTES, all.len);
 }
 
-static void on_refuse_timer(uv_timer_t *timer)
+void dispatch_answer_refused(struct engine *engine)
 {
-    struct engine *engine = timer->data;
-    while (engine->refused != NULL) {
-        struct invocation *invocation = engine->refused;
-        DL_DELETE(engine->refused, invocation);
+    struct invocation *all = engine->refused; /* those alone: who calls again from here is told in another turn */
+    engine->refused = NULL;
+    while (all != NULL) {
+        struct invocation *invocation = all;
+        DL_DELETE(all, invocation);
+        engine->refused_count--;
         struct invocation_result result = { .status = INVOCATION_REFUSED,
                                             .error = invocation->refusal,
                                             .reason = invocation->reason };
         invocation_finish(invocation, &result);
     }
+}
+
+static void on_refuse_timer(uv_timer_t *timer)
+{
+    dispatch_answer_refused(timer->data);
 }
 
 /* One turn of the loop later: `done` is never called from inside engine_invoke. */
@@ -61,6 +68,7 @@ void invocation_refuse(struct invocation *invocation, const struct error *err, c
     *invocation->refusal = *err;
     invocation->reason = reason;
     DL_APPEND(engine->refused, invocation);
+    engine->refused_count++;
     (void)uv_timer_start(&engine->refuse_timer, on_refuse_timer, 0, 0);
 }
 
@@ -208,8 +216,8 @@ void dispatch_start_lines_later(struct engine *engine)
 
 void dispatch_timers_init(struct engine *engine)
 {
-    uv_timer_t *timers[] = { &engine->idle_timer, &engine->watch_timer, &engine->drain_timer, &engine->refuse_timer,
-                             &engine->start_timer };
+    uv_timer_t *timers[] = { &engine->idle_timer,   &engine->watch_timer, &engine->drain_timer,
+                             &engine->refuse_timer, &engine->start_timer, &engine->retry_timer };
     for (size_t k = 0; k < sizeof(timers) / sizeof(timers[0]); k++) {
         (void)uv_timer_init(engine->loop, timers[k]);
         timers[k]->data = engine;
@@ -253,13 +261,28 @@ static struct invocation *take_oldest(struct pool *pool)
     return oldest;
 }
 
+/* It is still the oldest. */
+static void put_back(struct pool *pool, struct invocation *invocation)
+{
+    DL_PREPEND(pool->waiting, invocation);
+    pool->waiting_count++;
+    pool->engine->waiting_count++;
+}
+
 void dispatch_instance_ready(struct instance *i)
 {
     struct engine *engine = i->engine;
     struct pool *pool = i->pool;
-    struct invocation *next = take_oldest(pool);
+    bool worn = i->served && instance_key_ends(i);
+    struct invocation *next = worn ? NULL : take_oldest(pool);
     if (next != NULL) {
-        instance_invoke(i, next);
+        if (!instance_invoke(i, next)) {
+            put_back(pool, next);
+            dispatch_start_over(pool);
+        }
+    } else if (worn) {
+        instance_kill(i);
+        dispatch_start_over(pool);
     } else if (pool->retired || engine->draining) {
         instance_kill(i);
     } else {
@@ -270,13 +293,18 @@ void dispatch_instance_ready(struct instance *i)
 
 /* ---- starting ---- */
 
-/* Room for one more: idle instances of others give way, the longest idle first. */
+/* Room for one more: idle instances of others give way, the longest idle first. Room is there when they have gone (their
+ * freeing pumps again); until then no more of them go than will be replaced. */
 static bool make_room(struct engine *engine)
 {
     if (engine->instance_count < engine->instances_max)
         return true;
-    if (engine->idle != NULL)
-        instance_kill(engine->idle); /* room is there when it has gone: its freeing pumps again */
+    size_t may_start = engine->starts_max - engine->starting;
+    size_t wanted = engine->waiting_count > engine->starting ? engine->waiting_count - engine->starting : 1;
+    if (wanted > may_start)
+        wanted = may_start;
+    while (engine->idle != NULL && engine->stopping < wanted)
+        instance_kill(engine->idle);
     return false;
 }
 
@@ -289,8 +317,10 @@ static bool start_one(struct pool *pool)
         return false;
     if (instance_start(pool, &err) == OK)
         return true;
-    if (err.kind == ERROR_UNAVAILABLE) /* the keeper is behind; its next event pumps again */
+    if (err.kind == ERROR_UNAVAILABLE) { /* the keeper is behind */
+        engine_retry(engine);
         return false;
+    }
     log_error("engine", &err, "could not start an instance");
     dispatch_refuse_oldest(pool, &err);
     return true;
@@ -369,7 +399,7 @@ static enum outcome may_run(struct engine *engine, const char **reason, struct e
     if (engine->draining)
         return error_set_code(err, ERROR_UNAVAILABLE, "ServiceException", "Retry: the server is being restarted.",
                               "the server is stopping and takes no new calls");
-    if (engine->in_flight < engine->limit)
+    if (engine->in_flight - engine->refused_count < engine->limit)
         return OK;
     engine->throttles++;
     *reason = "ConcurrentInvocationLimitExceeded";
@@ -403,9 +433,11 @@ struct invocation *engine_invoke(struct engine *engine, const struct invocation_
         invocation->client_context = slice_dup(input->client_context);
     engine->invocations++;
     struct pool *pool = invocation->pool;
-    if (pool->idle != NULL) {
-        instance_invoke(pool->idle, invocation);
-        return invocation;
+    while (pool->idle != NULL) {
+        if (instance_key_ends(pool->idle))
+            instance_kill(pool->idle);
+        else if (instance_invoke(pool->idle, invocation))
+            return invocation;
     }
     DL_APPEND(pool->waiting, invocation);
     pool->waiting_count++;

@@ -11,11 +11,27 @@ static void send_unsent(struct engine *engine)
 {
     while (engine->unsent_count > 0) {
         struct instance *i = engine->unsent[engine->unsent_count - 1];
-        struct error err;
-        if (!i->exited && keeper_send_kill(engine->config.link, i->id, &err) != OK)
+        if (!instance_tell_keeper(i)) {
+            engine_retry(engine);
             return;
+        }
+        i->unsent = false;
         engine->unsent_count--;
     }
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+    struct engine *engine = timer->data;
+    send_unsent(engine);
+    dispatch_pump(engine);
+}
+
+/* By time and not by the keeper's next event: what stands before us in its socket need not be answered by one. */
+void engine_retry(struct engine *engine)
+{
+    if (!uv_is_active((uv_handle_t *)&engine->retry_timer))
+        (void)uv_timer_start(&engine->retry_timer, on_retry, ENGINE_RETRY_MS, 0);
 }
 
 static void drop_event(struct keeper_event *event)
@@ -45,7 +61,7 @@ static void on_keeper(uv_poll_t *poll, int status, int events)
             break;
         struct instance *i = NULL;
         HASH_FIND(hh, engine->instances, &event.id, sizeof(event.id), i);
-        if (i == NULL)
+        if (i == NULL || i->exited || (event.type == KEEPER_STARTED && i->keeper_started))
             drop_event(&event);
         else
             instance_event(i, &event);
@@ -165,7 +181,14 @@ void engine_drain(struct engine *engine, uint32_t grace_ms, void (*done)(void *a
 static void on_engine_handle_closed(uv_handle_t *handle)
 {
     struct engine *engine = handle->data;
-    if (--engine->open_handles > 0)
+    engine->open_handles--;
+    engine_maybe_free(engine);
+}
+
+/* Handles that close, changes that the packages or the store still have to answer: each of them names the engine. */
+void engine_maybe_free(struct engine *engine)
+{
+    if (!engine->closed || engine->open_handles > 0 || engine->instance_count > 0 || engine->changes > 0)
         return;
     free(engine->unsent);
     free(engine);
@@ -175,10 +198,16 @@ void engine_free(struct engine *engine)
 {
     if (engine == NULL)
         return;
+    struct instance *i, *next;
+    dispatch_answer_refused(engine);
+    engine->closed = true;
+    HASH_ITER (hh, engine->instances, i, next)
+        instance_abandon(i);
     registry_free(engine); /* at once: the rooms below close after this call */
     uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer,  (uv_handle_t *)&engine->watch_timer,
                                (uv_handle_t *)&engine->drain_timer, (uv_handle_t *)&engine->refuse_timer,
-                               (uv_handle_t *)&engine->start_timer, (uv_handle_t *)&engine->keeper_poll };
+                               (uv_handle_t *)&engine->start_timer, (uv_handle_t *)&engine->retry_timer,
+                               (uv_handle_t *)&engine->keeper_poll };
     for (size_t k = 0; k < sizeof(handles) / sizeof(handles[0]); k++)
         uv_close(handles[k], on_engine_handle_closed);
 }
@@ -231,7 +260,7 @@ void engine_figures(const struct engine *engine, struct engine_figures *out)
         .instances = engine->instance_count,
         .starting = engine->starting,
         .idle = engine->idle_count,
-        .busy = engine->in_flight - engine->waiting_count,
+        .busy = engine->in_flight - engine->waiting_count - engine->refused_count,
         .waiting = engine->waiting_count,
         .invocations = engine->invocations,
         .cold_starts = engine->cold_starts,

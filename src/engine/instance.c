@@ -29,9 +29,11 @@ static void maybe_free(struct instance *i)
     struct pool *pool = i->pool;
     assert(i->invocation == NULL && i->state == INSTANCE_STOPPING);
     HASH_DEL(engine->instances, i);
-    for (size_t k = 0; k < engine->unsent_count; k++)
-        if (engine->unsent[k] == i)
+    for (size_t k = 0; i->unsent && k < engine->unsent_count; k++)
+        if (engine->unsent[k] == i) {
             engine->unsent[k] = engine->unsent[--engine->unsent_count];
+            break;
+        }
     keeper_meters_drop(&i->meters);
     fd_drop(&i->proc_status);
     buffer_drop(&i->in);
@@ -41,6 +43,11 @@ static void maybe_free(struct instance *i)
     memory_wipe(&i->principal, sizeof(i->principal));
     free(i);
     engine->instance_count--;
+    engine->stopping--;
+    if (engine->closed) {
+        engine_maybe_free(engine);
+        return;
+    }
     pool->instances--;
     pool_maybe_free(pool);
     dispatch_pump(engine);
@@ -83,18 +90,42 @@ static void leave_state(struct instance *i)
     }
 }
 
-static void tell_keeper_to_kill(struct instance *i)
+bool instance_tell_keeper(struct instance *i)
+{
+    struct keeper_link *link = i->engine->config.link;
+    struct error err;
+    if (i->exited)
+        return true;
+    if (i->kill_owed)
+        return keeper_send_kill(link, i->id, &err) == OK;
+    return !i->ready_owed || keeper_send_ready(link, i->id, &err) == OK;
+}
+
+/* Now, or when the keeper's socket has room again. Nothing follows a kill, and what was sent is not owed twice. */
+static void tell_keeper(struct instance *i, bool *owed)
 {
     struct engine *engine = i->engine;
-    struct error err;
-    instance_thaw(i); /* a frozen process does not even die */
-    if (i->exited || keeper_send_kill(engine->config.link, i->id, &err) == OK)
+    *owed = true;
+    if (i->unsent)
         return;
+    if (instance_tell_keeper(i)) {
+        *owed = false;
+        return;
+    }
+    i->unsent = true;
+    engine_retry(engine);
     if (engine->unsent_count == engine->unsent_cap) {
         engine->unsent_cap = engine->unsent_cap == 0 ? 16 : engine->unsent_cap * 2;
         engine->unsent = memory_grow(engine->unsent, engine->unsent_cap, sizeof(struct instance *));
     }
     engine->unsent[engine->unsent_count++] = i;
+}
+
+static void tell_keeper_to_kill(struct instance *i)
+{
+    instance_thaw(i); /* a frozen process does not even die */
+    i->killed = true;
+    tell_keeper(i, &i->kill_owed);
 }
 
 void instance_kill(struct instance *i)
@@ -103,15 +134,14 @@ void instance_kill(struct instance *i)
     if (i->state != INSTANCE_STOPPING) {
         leave_state(i);
         i->state = INSTANCE_STOPPING;
+        i->engine->stopping++;
         forget_key(i);
         (void)uv_timer_stop(&i->deadline);
     }
     /* Descriptors of its own that it sent us and nobody reads would keep its files alive after its end. */
     close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
-    if (!i->killed && !i->exited) {
-        i->killed = true;
+    if (!i->killed && !i->exited)
         tell_keeper_to_kill(i);
-    }
 }
 
 /* ---- freezing ---- */
@@ -229,10 +259,8 @@ static void punish(struct instance *i, const struct error *why)
 /* Both have spoken, the keeper (STARTED) and the runtime (READY). */
 static void begin_serving(struct instance *i)
 {
-    struct error err;
     i->tasks_at_ready = keeper_meter_tasks(&i->meters);
-    if (keeper_send_ready(i->engine->config.link, i->id, &err) != OK)
-        log_error("engine", &err, "an instance keeps the CPU share of its init phase");
+    tell_keeper(i, &i->ready_owed);
     dispatch_instance_ready(i);
 }
 
@@ -241,8 +269,8 @@ static void take_ready(struct instance *i, const struct frame *frame)
     i->ready = true;
     i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
     (void)frame; /* its own figure leaves out the boot; Lambda's Init Duration has it in */
-    if (!i->keeper_started)
-        return; /* the keeper's word is still on its way: see instance_event */
+    if (!i->keeper_started || i->exited)
+        return; /* the keeper's word is still on its way, see take_started; or it was its last */
     begin_serving(i);
 }
 
@@ -250,6 +278,7 @@ static void take_init_failed(struct instance *i, const struct frame *frame)
 {
     struct pool *pool = i->pool;
     drain_output(i);
+    report_output_flush(i, &i->out);
     i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
     dispatch_fail_oldest(pool, frame->error_type, frame->payload, i);
     instance_kill(i);
@@ -267,8 +296,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
         .payload = frame->payload,
         .executed_version = slice_of(i->pool->function->version),
     };
-    if (!failed && frame->payload.len > INVOKE_RESPONSE_BYTES_MAX) {
-        failed = true;
+    if (frame->payload.len > INVOKE_RESPONSE_BYTES_MAX) {
         result.status = INVOCATION_FUNCTION_ERROR;
         buffer_append_text(&large,
                            "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload "
@@ -288,7 +316,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
     if (!invocation->log_tail)
         report_end(i, invocation, took, NULL, NULL);
     invocation_free(invocation);
-    if (frame->type == FRAME_FATAL) {
+    if (frame->type == FRAME_FATAL || i->exited) {
         instance_kill(i); /* it is on its way out: no other call may meet that */
         dispatch_start_over(pool);
     } else {
@@ -340,7 +368,7 @@ static void take_frames(struct instance *i)
         if (bytes.cap > 4 * READ_BYTES)
             buffer_drop(&bytes);
         bytes.len = 0;
-    } else {
+    } else if (from > 0) { /* else nothing moves: a large answer comes in many pieces */
         buffer_consume(&bytes, from);
     }
     i->in = bytes;
@@ -365,10 +393,8 @@ static void on_channel_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *bu
 static void on_exit_grace(uv_timer_t *timer)
 {
     struct instance *i = timer->data;
-    if (!i->exited && !i->killed) {
-        i->killed = true;
+    if (!i->exited && !i->killed)
         tell_keeper_to_kill(i);
-    }
 }
 
 static void on_channel_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
@@ -445,6 +471,7 @@ static void on_deadline(uv_timer_t *timer)
         (void)snprintf(message, sizeof(message), "Task timed out after %u.%02u seconds", limit_ms / 1000,
                        limit_ms % 1000 / 10);
         drain_output(i);
+        report_output_flush(i, &i->out);
         report_log(i, NULL, slice_of(text));
         struct buffer json = BUFFER_EMPTY;
         report_error_json(&json, "Sandbox.Timedout", pool->waiting == NULL ? "-" : pool->waiting->request_id,
@@ -470,14 +497,17 @@ static void on_written(uv_write_t *request, int status)
     free(write);
 }
 
-static void send_pieces(struct instance *i, struct slice head, struct slice payload)
+/* false when nobody is there to read it: not a byte was taken. */
+static bool send_pieces(struct instance *i, struct slice head, struct slice payload)
 {
     uv_buf_t bufs[2] = { uv_buf_init((char *)head.at, (unsigned)head.len),
                          uv_buf_init((char *)payload.at, (unsigned)payload.len) };
     int sent = uv_try_write((uv_stream_t *)&i->channel, bufs, payload.len > 0 ? 2 : 1);
+    if (sent < 0 && sent != UV_EAGAIN)
+        return false;
     size_t done = sent < 0 ? 0 : (size_t)sent;
     if (done == head.len + payload.len)
-        return;
+        return true;
     struct write *write = memory_new(sizeof(*write));
     write->request.data = write;
     if (done < head.len)
@@ -485,10 +515,17 @@ static void send_pieces(struct instance *i, struct slice head, struct slice payl
     buffer_append_slice(&write->bytes, slice_sub(payload, done < head.len ? 0 : done - head.len, payload.len));
     uv_buf_t rest = uv_buf_init(write->bytes.at, (unsigned)write->bytes.len);
     if (uv_write(&write->request, (uv_stream_t *)&i->channel, &rest, 1, on_written) != 0)
-        on_written(&write->request, UV_EIO);
+        on_written(&write->request, UV_EIO); /* a part is delivered: its channel's end will tell */
+    return true;
 }
 
-void instance_invoke(struct instance *i, struct invocation *invocation)
+bool instance_key_ends(const struct instance *i)
+{
+    int64_t call_ms = (int64_t)i->pool->function->timeout_s * 1000;
+    return i->principal.expires_ms != 0 && clock_wall_ms() + call_ms >= i->principal.expires_ms;
+}
+
+bool instance_invoke(struct instance *i, struct invocation *invocation)
 {
     struct function *f = i->pool->function;
     struct slice payload = invocation->payload.len > 0 ? buffer_slice(&invocation->payload) : SLICE("{}");
@@ -515,13 +552,18 @@ void instance_invoke(struct instance *i, struct invocation *invocation)
     buffer_reset(&i->head);
     frame_write_invoke(&i->head, &frame);
     invocation->started_us = clock_mono_us();
+    if (!i->channel_open || !send_pieces(i, buffer_slice(&i->head), payload)) {
+        i->invocation = NULL; /* it died while it was idle, and nobody has told us yet */
+        invocation->instance = NULL;
+        instance_kill(i);
+        return false;
+    }
     (void)uv_timer_start(&i->deadline, on_deadline, timeout_ms, 0);
-    if (i->channel_open)
-        send_pieces(i, buffer_slice(&i->head), payload);
     /* START is written with the first line it prints, with its answer, or soon: until the function works, nothing else does. */
     invocation->started_wall_ms = (int64_t)(frame.deadline_ms - timeout_ms);
     dispatch_start_lines_later(i->engine);
     buffer_drop(&invocation->payload);
+    return true;
 }
 
 void instance_cut(struct instance *i, const struct error *err)
@@ -633,6 +675,7 @@ enum outcome instance_start(struct pool *pool, struct error *err)
     buffer_wipe(&environment);
     if (sent != OK) {
         forget_key(i);
+        memory_wipe(&i->principal, sizeof(i->principal));
         free(i);
         return FAILED;
     }
@@ -669,7 +712,8 @@ static void take_started(struct instance *i, struct keeper_event *event)
     if (event->api_listener >= 0) /* none without a sandbox: there it calls the server's own address */
         i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
     fd_drop(&event->api_listener);
-    if (i->ready)
+    i->pool->start_failures = 0;
+    if (i->ready && i->channel_open) /* else it is on its way out */
         begin_serving(i);
 }
 
@@ -679,6 +723,24 @@ static void close_all(struct instance *i)
     close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
     close_handle(i, (uv_handle_t *)&i->out.pipe, &i->out.open);
     close_handle(i, (uv_handle_t *)&i->deadline, &timer);
+}
+
+/* Its process is gone, and its last frame may lie unread: an answer that was sent counts, whichever of the two the loop
+ * happens to see first. */
+static void drain_channel(struct instance *i)
+{
+    uv_os_fd_t fd = -1;
+    for (size_t total = 0; total <= CHANNEL_HEAD_BYTES + (size_t)CHANNEL_BODY_BYTES_MAX;) {
+        if (!i->channel_open || uv_fileno((uv_handle_t *)&i->channel, &fd) != 0)
+            return;
+        buffer_reserve(&i->in, READ_BYTES);
+        ssize_t got = recv(fd, i->in.at + i->in.len, READ_BYTES, MSG_DONTWAIT);
+        if (got <= 0)
+            return;
+        total += (size_t)got;
+        i->in.len += (size_t)got;
+        take_frames(i);
+    }
 }
 
 /* It died while it started: the oldest waiter is told, as Lambda tells the call that waited for an init. */
@@ -705,11 +767,12 @@ static void take_exited(struct instance *i, const struct keeper_event *event)
 {
     struct pool *pool = i->pool;
     i->exit_event = *event;
+    i->exited = true;
+    pool->instances++; /* keeps the pool while callbacks run */
+    drain_channel(i);
     drain_output(i);
     report_output_flush(i, &i->out);
-    i->exited = true;
     bool starting = i->state == INSTANCE_STARTING;
-    pool->instances++; /* keeps the pool while callbacks run */
     if (i->state == INSTANCE_BUSY)
         fail_call_exited(i);
     else if (starting)
@@ -754,4 +817,15 @@ void instance_event(struct instance *i, struct keeper_event *event)
         take_exited(i, event);
         break;
     }
+}
+
+void instance_abandon(struct instance *i)
+{
+    struct pool *pool = i->pool;
+    instance_kill(i);
+    i->exited = true; /* whatever the keeper says, nobody listens any more */
+    i->pool = NULL;
+    pool->instances--;
+    pool_maybe_free(pool);
+    close_all(i);
 }

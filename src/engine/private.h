@@ -38,6 +38,7 @@ enum {
     ENGINE_END_MS = 5000,          /* draining: instances must be gone by then */
     ENGINE_DRAIN_LOOK_MS = 10,     /* while instances end: the keeper's events do not say "the last" */
     ENGINE_START_FAILURES_MAX = 3, /* sandboxes that cannot be made in a row before a waiter is told */
+    ENGINE_RETRY_MS = 5,           /* until the keeper, whose socket was full, is asked again */
     LOG_EVENT_BYTES = 100,         /* what an event costs beside its text: an empty line is not for nothing */
     LOG_STREAM_BYTES = 96,
 };
@@ -106,10 +107,12 @@ struct instance {
     bool log_cut;     /* that passed ENGINE_LOG_BYTES_A_CALL_MAX: the rest is dropped unread */
     unsigned handles; /* uv handles that are not closed yet */
     bool channel_open, ready, keeper_started, exited, killed;
-    bool nonsense;        /* killed for what it sent */
-    bool served;          /* has answered once: the next call is warm */
-    bool frozen, stopped; /* by its cgroup; by signals, where there is no freezer */
-    unsigned noisy;       /* how often it was caught working between calls */
+    bool kill_owed, ready_owed; /* to be sent to the keeper */
+    bool unsent;                /* in engine->unsent: its socket was full */
+    bool nonsense;              /* killed for what it sent */
+    bool served;                /* has answered once: the next call is warm */
+    bool frozen, stopped;       /* by its cgroup; by signals, where there is no freezer */
+    unsigned noisy;             /* how often it was caught working between calls */
     uint32_t sequence, init_us;
     uint64_t start_us, idle_since_us, watch_cpu_us;
     unsigned watch_looks;
@@ -143,20 +146,22 @@ struct engine {
     struct instance *instances; /* by the keeper's id */
     struct instance *idle;
     struct pool *start_queue;
-    size_t starting, idle_count, in_flight, instance_count, waiting_count;
+    size_t starting, idle_count, stopping, in_flight, instance_count, waiting_count;
+    size_t refused_count; /* of those in flight: they only wait to be told */
     size_t starts_max, instances_max;
     uint32_t limit;
     uint64_t next_id;
     uint64_t invocations, cold_starts, throttles;
     uv_poll_t keeper_poll;
     bool keeper_open;
-    uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer, start_timer;
+    uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer, start_timer, retry_timer;
     struct invocation *refused;
     unsigned open_handles;
-    struct instance **unsent; /* kills that the keeper's socket did not take */
+    struct instance **unsent; /* those of whom the keeper's socket did not take something */
     size_t unsent_count, unsent_cap;
     uint64_t drain_due_ms; /* the loop's time */
     bool draining, cutting, ended;
+    bool closed; /* engine_free was called: the rooms below are not to be touched any more */
     void (*drained)(void *arg);
     void *drained_arg;
     char output_bytes[16 * 1024]; /* what one read of an instance's pipe fills */
@@ -186,17 +191,26 @@ void invocation_free(struct invocation *invocation);
 void invocation_finish(struct invocation *invocation, const struct invocation_result *result); /* both */
 struct slice invocation_tail(const struct invocation *invocation);                             /* its last 4 KB */
 void invocation_refuse(struct invocation *invocation, const struct error *err, const char *reason);
+void dispatch_answer_refused(struct engine *engine);
 void dispatch_timers_init(struct engine *engine);
 void dispatch_start_lines_later(struct engine *engine); /* START of calls that are still silent then */
 
 /* engine.c */
-void engine_drain_step(uv_timer_t *timer); /* looks whether the next step of the drain is due */
+void engine_retry(
+    struct engine *engine); /* the keeper is behind: asks again in a moment, whether it speaks or not */
+void engine_maybe_free(struct engine *engine); /* once closed and nothing refers to it any more */
+void engine_drain_step(uv_timer_t *timer);     /* looks whether the next step of the drain is due */
 
 /* instance.c */
 MUST_CHECK enum outcome instance_start(struct pool *pool, struct error *err);
-void instance_invoke(struct instance *instance, struct invocation *invocation);
+/* false when the instance turned out to be dead: it is stopped, and the invocation, of which it has seen nothing, is the
+ * caller's again. */
+MUST_CHECK bool instance_invoke(struct instance *instance, struct invocation *invocation);
 void instance_kill(struct instance *instance); /* any state -> STOPPING; its invocation must have been finished */
 void instance_event(struct instance *instance, struct keeper_event *event);
+MUST_CHECK bool instance_tell_keeper(struct instance *instance); /* what is owed; false: it is behind */
+bool instance_key_ends(const struct instance *instance); /* before a call that began now would have to be over */
+void instance_abandon(struct instance *instance); /* the engine goes, and the keeper has not ended it in time */
 void instance_thaw(struct instance *instance);
 void instance_freeze(struct instance *instance);
 void instance_cut(struct instance *instance,
