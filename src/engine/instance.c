@@ -167,7 +167,7 @@ void instance_thaw(struct instance *i)
     }
     if (keeper_send_stop(i->engine->config.link, i->id, false, &err) == OK)
         i->frozen = i->stopped = false;
-    else /* its call will time out; the next gets another instance */
+    else /* its call goes to another */
         log_error("engine", &err, "an instance could not be continued");
 }
 
@@ -552,8 +552,8 @@ bool instance_invoke(struct instance *i, struct invocation *invocation)
     buffer_reset(&i->head);
     frame_write_invoke(&i->head, &frame);
     invocation->started_us = clock_mono_us();
-    if (!i->channel_open || !send_pieces(i, buffer_slice(&i->head), payload)) {
-        i->invocation = NULL; /* it died while it was idle, and nobody has told us yet */
+    if (i->frozen || !i->channel_open || !send_pieces(i, buffer_slice(&i->head), payload)) {
+        i->invocation = NULL; /* it died while it was idle and nobody has told us yet, or cannot be woken */
         invocation->instance = NULL;
         instance_kill(i);
         return false;

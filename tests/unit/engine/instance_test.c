@@ -547,6 +547,25 @@ static void a_call_that_meets_a_dead_idle_instance_goes_to_another(void **state)
     world_call_ended(call, INVOCATION_SUCCEEDED, "2");
 }
 
+static void a_call_for_an_instance_that_cannot_be_woken_goes_to_another(void **state)
+{
+    struct world *world = *state;
+    struct function *hello = world_function(world, "hello");
+    struct sandbox *first = world_warm(world, hello);
+    fd_drop(&world_instance(world, first)->meters.freeze); /* no freezer: it is stopped by signal */
+    instance_freeze(world_instance(world, first));
+    assert_true(first->stopped);
+    world->stops_behind = 2; /* the call's, and the kill's */
+    struct call *call = world_invoke(world, hello, "{}");
+    struct sandbox *second = world_sandbox(world, 2);
+    world_boots(world, second);
+    world_takes(world, second);
+    world_answers(second, "2");
+    world_wait(world, call);
+    world_call_ended(call, INVOCATION_SUCCEEDED, "2");
+    assert_int_equal(first->kills, 1);
+}
+
 static void a_waiter_that_meets_an_instance_dead_after_its_answer_goes_to_another(void **state)
 {
     struct world *world = *state;
@@ -726,6 +745,7 @@ int main(void)
         TEST(out_of_memory_has_its_own_name),
         TEST(an_exit_while_idle_costs_nobody_anything),
         TEST(a_call_that_meets_a_dead_idle_instance_goes_to_another),
+        TEST(a_call_for_an_instance_that_cannot_be_woken_goes_to_another),
         TEST(a_waiter_that_meets_an_instance_dead_after_its_answer_goes_to_another),
         TEST(an_instance_that_closes_its_channel_and_lives_on_is_killed),
         TEST(an_idle_instance_that_closes_its_channel_is_killed),

@@ -70,8 +70,9 @@ struct world {
     size_t sandbox_count;
     struct keeper_event events[WORLD_EVENTS_MAX];
     size_t event_first, event_count;
-    size_t starts_behind, starts_broken, kills_behind, readies_behind; /* so many of the next ones fail */
-    bool kills_wait; /* a killed sandbox does not end by itself: the test says world_exits */
+    size_t starts_behind, starts_broken, kills_behind, readies_behind,
+        stops_behind; /* so many of the next ones fail */
+    bool kills_wait;  /* a killed sandbox does not end by itself: the test says world_exits */
     size_t meters_open;
 
     struct call calls[WORLD_CALLS_MAX];

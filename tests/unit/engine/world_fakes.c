@@ -82,7 +82,9 @@ enum outcome keeper_send_ready(struct keeper_link *link, uint64_t id, struct err
 
 enum outcome keeper_send_stop(struct keeper_link *link, uint64_t id, bool stopped, struct error *err)
 {
-    (void)link, (void)err;
+    (void)link;
+    if (fails(&the_world->stops_behind))
+        return error_set(err, ERROR_UNAVAILABLE, "hint", "the fake keeper is behind");
     sandbox_of(the_world, id)->stopped = stopped;
     return OK;
 }
