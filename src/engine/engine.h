@@ -107,7 +107,6 @@ struct invocation_result { /* all borrowed until the callback returns */
 };
 typedef void invocation_done_fn(const struct invocation_result *result, void *arg);
 struct invocation;
-/* `done` may come from inside only for a refusal? No: never from inside. */
 struct invocation *engine_invoke(struct engine *engine, const struct invocation_input *input,
                                  invocation_done_fn *done, void *arg);
 /* The client is gone: the function runs on, as on Lambda, and `done` is not called. */

@@ -9,6 +9,7 @@
 
 #include "engine/private.h"
 
+enum { CHANNEL_SO_PASSRIGHTS = 83 }; /* asm-generic/socket.h; older headers do not have it */
 enum { READ_BYTES = 16 * 1024, INSTANCE_KEY_MS = 12 * 3600 * 1000, PIPE_BYTES = 64 * 1024 };
 
 /* Which frame may come in which state; what is not named is nonsense. */
@@ -598,6 +599,10 @@ static enum outcome make_ends(int channel[2], int out[2], int *err_end, struct e
     static const char hint[] = "Raise the limit of open files (LimitNOFILE, ulimit -n).";
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
         return error_set_sys(err, errno, hint, "could not make an instance's channel");
+    /* No descriptors for us: the last to close one may have to wait for its end (SO_LINGER). Linux 6.16; before that the
+     * filter in the sandbox helps. */
+    int off = 0;
+    (void)setsockopt(channel[0], SOL_SOCKET, CHANNEL_SO_PASSRIGHTS, &off, sizeof(off));
     if (pipe2(out, O_CLOEXEC) < 0 || (*err_end = fcntl(out[1], F_DUPFD_CLOEXEC, 0)) < 0)
         return error_set_sys(err, errno, hint, "could not make an instance's pipe");
     int ours[] = { channel[0], out[0] };

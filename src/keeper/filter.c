@@ -442,7 +442,7 @@ static enum outcome compile_list(const char *const *names, size_t count, bool sh
         return error_set(err, ERROR_INTERNAL, hint, "could not begin a system call filter");
     int failed = 0;
     for (size_t i = 0; i < count && failed == 0; i++)
-        if (shared_memory || strcmp(names[i], "memfd_create") != 0)
+        if (shared_memory || (strcmp(names[i], "memfd_create") != 0 && strcmp(names[i], "shmget") != 0))
             failed = rule(c, SCMP_ACT_ALLOW, names[i]);
     /* 0xffffffff asks, 0 is what it already is; anything else weakens the address space or changes what calls mean. */
     for (int i = 0; i < 2 && failed == 0; i++)
@@ -514,6 +514,11 @@ static int refuse_arguments(scmp_filter_ctx c)
          i++) /* the kernel looks at 32 bits: so must we */
         failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
                                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, ioctls[i]));
+    /* Taken and ignored: whoever closes such a socket last waits, and by SCM_RIGHTS that may be made to be another. */
+    if (failed == 0)
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(0), SCMP_SYS(setsockopt), 2,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, SOL_SOCKET),
+                                  SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, SO_LINGER));
     if (failed == 0) /* see confine_limits */
         failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(setrlimit), 1,
                                   SCMP_A0(SCMP_CMP_MASKED_EQ, 0xffffffff, RLIMIT_CORE));
