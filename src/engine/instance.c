@@ -1,4 +1,4 @@
-/* One sandboxed process of a function: asked of the keeper, spoken to over its channel, listened to on its two pipes.
+/* One sandboxed process of a function, once the keeper was asked for it: spoken to over its channel, listened to on its pipe.
  * Everything that comes from it is a stranger's input: a frame out of turn costs it its life and only its own call. */
 #include <assert.h>
 #include <errno.h>
@@ -9,8 +9,7 @@
 
 #include "engine/private.h"
 
-enum { CHANNEL_SO_PASSRIGHTS = 83 }; /* asm-generic/socket.h; older headers do not have it */
-enum { READ_BYTES = 16 * 1024, INSTANCE_KEY_MS = 12 * 3600 * 1000, PIPE_BYTES = 64 * 1024 };
+enum { READ_BYTES = 16 * 1024, PIPE_BYTES = 64 * 1024 };
 
 /* Which frame may come in which state; what is not named is nonsense. */
 static bool may_send(const struct instance *i, enum frame_type type)
@@ -70,7 +69,7 @@ static void close_handle(struct instance *i, uv_handle_t *handle, bool *open)
     uv_close(handle, on_handle_closed);
 }
 
-static void forget_key(struct instance *i)
+void instance_forget_key(struct instance *i)
 {
     if (i->has_key)
         keyring_remove(i->engine->config.keyring, i->principal.access_key);
@@ -136,7 +135,7 @@ void instance_kill(struct instance *i)
         leave_state(i);
         i->state = INSTANCE_STOPPING;
         i->engine->stopping++;
-        forget_key(i);
+        instance_forget_key(i);
         (void)uv_timer_stop(&i->deadline);
     }
     /* Descriptors of its own that it sent us and nobody reads would keep its files alive after its end. */
@@ -579,39 +578,6 @@ void instance_cut(struct instance *i, const struct error *err)
 
 /* ---- the beginning ---- */
 
-static void name_stream(struct instance *i)
-{
-    unsigned char noise[16];
-    struct buffer hex = BUFFER_EMPTY;
-    char now[CLOCK_TEXT_BYTES];
-    random_bytes(noise, sizeof(noise));
-    codec_hex(&hex, slice_from(noise, sizeof(noise)));
-    clock_iso_ms(clock_wall_ms(), now);
-    (void)snprintf(i->stream, sizeof(i->stream), "%.4s/%.2s/%.2s/[%s]%s", now, now + 5, now + 8,
-                   i->pool->function->version, buffer_text(&hex));
-    buffer_drop(&hex);
-}
-
-/* Ours: non-blocking. Theirs: blocking, as the bootstrap's recv() is to be. */
-/* stdout and stderr are one pipe: their lines stay in the order in which they were printed. */
-static enum outcome make_ends(int channel[2], int out[2], int *err_end, struct error *err)
-{
-    static const char hint[] = "Raise the limit of open files (LimitNOFILE, ulimit -n).";
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
-        return error_set_sys(err, errno, hint, "could not make an instance's channel");
-    /* No descriptors for us: the last to close one may have to wait for its end (SO_LINGER). Linux 6.16; before that the
-     * filter in the sandbox helps. */
-    int off = 0;
-    (void)setsockopt(channel[0], SOL_SOCKET, CHANNEL_SO_PASSRIGHTS, &off, sizeof(off));
-    if (pipe2(out, O_CLOEXEC) < 0 || (*err_end = fcntl(out[1], F_DUPFD_CLOEXEC, 0)) < 0)
-        return error_set_sys(err, errno, hint, "could not make an instance's pipe");
-    int ours[] = { channel[0], out[0] };
-    for (size_t k = 0; k < 2; k++)
-        if (fcntl(ours[k], F_SETFL, fcntl(ours[k], F_GETFL) | O_NONBLOCK) < 0)
-            return error_set_sys(err, errno, hint, "could not prepare an instance's channel");
-    return OK;
-}
-
 static void open_pipe(struct instance *i, uv_pipe_t *pipe, bool *open, int *fd, uv_alloc_cb alloc, uv_read_cb read)
 {
     (void)uv_pipe_init(i->engine->loop, pipe, 0);
@@ -623,80 +589,15 @@ static void open_pipe(struct instance *i, uv_pipe_t *pipe, bool *open, int *fd, 
     (void)uv_read_start((uv_stream_t *)pipe, alloc, read);
 }
 
-static void make_key(struct instance *i)
+/* Takes our ends; the init deadline runs from here. */
+void instance_listen(struct instance *i, int *channel, int *out)
 {
-    struct slice role = slice_of(i->pool->function->role);
-    size_t slash = 0;
-    while (slice_find(role, '/', &slash))
-        role = slice_sub(role, slash + 1, role.len);
-    i->principal = *keyring_add_instance(i->engine->config.keyring, role, slice_of(i->pool->function->name),
-                                         clock_wall_ms() + INSTANCE_KEY_MS);
-    i->has_key = true;
-}
-
-enum outcome instance_start(struct pool *pool, struct error *err)
-{
-    struct engine *engine = pool->engine;
-    struct function *f = pool->function;
-    AUTO(fd)
-    int channel0 = -1;
-    AUTO(fd)
-    int channel1 = -1;
-    AUTO(fd)
-    int out0 = -1;
-    AUTO(fd)
-    int out1 = -1;
-    AUTO(fd)
-    int err1 = -1;
-    int channel[2] = { -1, -1 }, out[2] = { -1, -1 };
-    enum outcome made = make_ends(channel, out, &err1, err);
-    channel0 = channel[0], channel1 = channel[1], out0 = out[0], out1 = out[1];
-    TRY(made);
-
-    struct instance *i = memory_new(sizeof(*i));
-    i->engine = engine;
-    i->pool = pool;
-    i->state = INSTANCE_STARTING;
-    i->id = ++engine->next_id;
-    i->proc_status = -1;
-    i->start_us = clock_mono_us();
-    i->meters = (struct keeper_meters){ -1, -1, -1, -1, -1, -1, 0 };
-    name_stream(i);
-    make_key(i);
-
-    struct buffer environment = BUFFER_EMPTY;
-    environment_block(i, &environment);
-    struct keeper_start start = { .id = i->id,
-                                  .memory_mb = f->memory_mb,
-                                  .tmp_mb = f->tmp_mb,
-                                  .environment = buffer_slice(&environment),
-                                  .channel = fd_take(&channel1),
-                                  .out = fd_take(&out1),
-                                  .err = fd_take(&err1) };
-    (void)snprintf(start.runtime, sizeof(start.runtime), "%s", f->runtime->id);
-    (void)snprintf(start.actual, sizeof(start.actual), "%s", pool->actual->id);
-    (void)snprintf(start.digest, sizeof(start.digest), "%s", f->digest);
-    enum outcome sent = keeper_send_start(engine->config.link, &start, err);
-    buffer_wipe(&environment);
-    if (sent != OK) {
-        forget_key(i);
-        memory_wipe(&i->principal, sizeof(i->principal));
-        free(i);
-        return FAILED;
-    }
-    HASH_ADD(hh, engine->instances, id, sizeof(i->id), i);
-    engine->instance_count++;
-    engine->starting++;
-    engine->cold_starts++;
-    pool->instances++;
-    pool->starting++;
-    (void)uv_timer_init(engine->loop, &i->deadline);
+    (void)uv_timer_init(i->engine->loop, &i->deadline);
     i->deadline.data = i;
     i->handles++;
-    open_pipe(i, &i->channel, &i->channel_open, &channel0, on_channel_alloc, on_channel_read);
-    open_pipe(i, &i->out.pipe, &i->out.open, &out0, on_output_alloc, on_output_read);
-    (void)uv_timer_start(&i->deadline, on_deadline, engine->config.init_timeout_ms, 0);
-    return OK;
+    open_pipe(i, &i->channel, &i->channel_open, channel, on_channel_alloc, on_channel_read);
+    open_pipe(i, &i->out.pipe, &i->out.open, out, on_output_alloc, on_output_read);
+    (void)uv_timer_start(&i->deadline, on_deadline, i->engine->config.init_timeout_ms, 0);
 }
 
 /* ---- the keeper's word ---- */

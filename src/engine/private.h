@@ -2,7 +2,8 @@
  *
  *   registry.c   functions by name; create, update, delete (package, then row, then memory)
  *   dispatch.c   pools, invocations, limits, which instance gets what, retiring
- *   instance.c   one sandboxed process: start, channel, output, end
+ *   instance_start.c  an instance's ends, key and environment, and the word to the keeper
+ *   instance.c   one sandboxed process from then on: channel, output, end
  *   report.c     log lines, error payloads, the environment block: texts alone
  *   engine.c     open, drain, free, the keeper's events
  *
@@ -201,8 +202,10 @@ void engine_retry(
 void engine_maybe_free(struct engine *engine); /* once closed and nothing refers to it any more */
 void engine_drain_step(uv_timer_t *timer);     /* looks whether the next step of the drain is due */
 
-/* instance.c */
+/* instance_start.c, instance.c */
 MUST_CHECK enum outcome instance_start(struct pool *pool, struct error *err);
+void instance_listen(struct instance *instance, int *channel, int *out); /* taken: our ends */
+void instance_forget_key(struct instance *instance);
 /* false when the instance turned out to be dead: it is stopped, and the invocation, of which it has seen nothing, is the
  * caller's again. */
 MUST_CHECK bool instance_invoke(struct instance *instance, struct invocation *invocation);
