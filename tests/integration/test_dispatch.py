@@ -159,6 +159,7 @@ def test_an_update_drains_the_old_instances_without_a_failed_call(hearth):
                 function.update(node(f"exports.handler = async () => {{ await new Promise((r) => setTimeout(r, 5)); return {version}; }};"))
                 assert function({}).ok() == version, "an update that was answered holds for every later call"
                 function.configure(Environment={"Variables": {"VERSION": str(version)}})
+            wait_until(lambda: 8 in seen or problems, 30, "the callers meet the last version")
         finally:
             stop.set()
         [r.result() for r in running]
