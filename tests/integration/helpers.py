@@ -273,8 +273,9 @@ class Snapshot:
         hearth._note_cgroups()
         names = hearth.cgroup_parts
         self.cgroups = sorted(path for name in names for path in cgroups_named(name))
-        self.files = sorted(str(p.relative_to(hearth.data)) for p in hearth.data.rglob("*")
-                            if not str(p.relative_to(hearth.data)).startswith(("logs/", "hearth.db", "code/")))
+        # os.walk and not rglob: trees of code may be on their way out meanwhile
+        names = [os.path.relpath(os.path.join(folder, name), data) for folder, below, files in os.walk(data) for name in below + files]
+        self.files = sorted(name for name in names if not name.startswith(("logs/", "hearth.db", "code/")))
         self.code = sorted(p.name for p in (hearth.data / "code").glob("*")) if (hearth.data / "code").is_dir() else []
 
     def counts(self):
