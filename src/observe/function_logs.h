@@ -1,6 +1,6 @@
 /* observe/function_logs: what functions print. Append-only files, size-bounded, a directory a group: DATA/logs/<group, percent-encoded>/<serial>.log.
  * Lines are "<Unix ms>\t<stream>\t<message, \\ \n \r \t escaped>\n"; a torn last line (a crash) is dropped when it is read.
- * Thread: function_logs_put on the loop; it buffers and a pool thread writes at least every LOGS_FLUSH_MS: no disk on the invoke path. */
+ * Thread: function_logs_put on the loop; it buffers and a thread of its own writes at least every LOGS_FLUSH_MS: no disk on the invoke path. */
 #pragma once
 
 #include <uv.h>
