@@ -215,14 +215,13 @@ def test_a_function_that_fails_makes_status_3(cli, folder):
 
 def test_who_is_throttled_reads_which_limit_it_was(new_hearth, folder):
     cli = Cli(new_hearth(options=["--concurrency", "1", "--drain", "100ms"]).data)
-    put(folder, index__mjs="export const handler = async (event) => { if (event.hold) await new Promise((r) => setTimeout(r, 60000)); };\n")
+    put(folder, index__mjs="export const handler = async (event) => { if (event.hold) { console.log('it holds'); await new Promise((r) => setTimeout(r, 60000)); } };\n")
     cli("deploy", folder, "--timeout", "60")
     holder = subprocess.Popen([binary(), "invoke", folder.name, '{"hold": true}'], env=cli.environment, stdout=subprocess.DEVNULL)
     try:
-        def refused():
-            done = subprocess.run([binary(), "invoke", folder.name], env=cli.environment, capture_output=True, text=True, timeout=60)
-            return "TooManyRequestsException" in done.stderr and "`concurrency`" in done.stderr
-        wait_until(refused, what="the one place is taken")
+        wait_until(lambda: "it holds" in cli("logs", folder.name).stdout, what="the one place is taken")
+        refused = cli("invoke", folder.name, status=FAILED).stderr
+        assert "TooManyRequestsException" in refused and "`concurrency`" in refused
     finally:
         holder.kill()
         holder.wait()

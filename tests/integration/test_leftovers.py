@@ -44,7 +44,7 @@ class World:
         except client.exceptions.ResourceNotFoundException:
             with self.count_lock:
                 self.refused += 1
-                if not self.deleted[i]:
+                if self.deleted[i] is False:
                     self.wrong.append(f"{self.name(i)} is there, but the call said it is not")
             return
         payload = json.load(answer["Payload"])
