@@ -219,7 +219,9 @@ def test_who_is_throttled_reads_which_limit_it_was(new_hearth, folder):
     cli("deploy", folder, "--timeout", "60")
     holder = subprocess.Popen([binary(), "invoke", folder.name, '{"hold": true}'], env=cli.environment, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: "it holds" in cli("logs", folder.name).stdout, what="the one place is taken")
+        def printed():
+            return subprocess.run([binary(), "logs", folder.name], env=cli.environment, capture_output=True, text=True, timeout=60).stdout
+        wait_until(lambda: "it holds" in printed(), what="the one place is taken")
         refused = cli("invoke", folder.name, status=FAILED).stderr
         assert "TooManyRequestsException" in refused and "`concurrency`" in refused
     finally:
