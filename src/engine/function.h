@@ -17,16 +17,26 @@ enum { /* AWS Lambda quotas and API model */
        FUNCTION_TMP_MB_DEFAULT = 512,
        FUNCTION_ENVIRONMENT_BYTES_MAX = 4096, /* names, values and JSON around them */
        FUNCTION_TAGS_MAX = 50,
+       FUNCTION_LAYERS_MAX = 5,
+       FUNCTION_ARN_BYTES = 256,
 };
 
 struct variable {
     char *name, *value;
 };
 
+/* One of its layers, as it was when it was named: the layer version may be deleted, the function keeps it. */
+struct function_layer {
+    char arn[FUNCTION_ARN_BYTES]; /* "arn:aws:lambda:REGION:ACCOUNT:layer:NAME:7" */
+    char digest[65];              /* of its package; the function holds a reference to it, as to its own */
+    uint64_t code_bytes, tree_bytes;
+};
+
 struct function {
     unsigned references; /* function_hold / function_release */
     char *name;
-    char *version; /* "$LATEST" */
+    char *version;           /* "$LATEST" or "7" */
+    uint64_t version_number; /* 0: $LATEST */
     const struct runtime_id *runtime;
     char *handler, *role, *description;
     uint32_t timeout_s, memory_mb, tmp_mb;
@@ -34,18 +44,23 @@ struct function {
     char *tracing_mode;           /* "PassThrough" | "Active" */
     char *log_group;              /* "/aws/lambda/NAME" */
     char *log_format;             /* "Text" | "JSON" */
+    char *application_log_level;  /* JSON only: "TRACE" .. "FATAL"; NULL with Text */
+    char *system_log_level;       /* JSON only: "DEBUG" | "INFO" | "WARN"; NULL with Text */
     char *kms_key_arn;            /* NULL when none */
     struct variable *environment; /* sorted by name */
     size_t environment_count;
     struct variable *tags;
-    size_t tag_count;
+    size_t tag_count;              /* of the function; a version has none */
+    struct function_layer *layers; /* merged on /opt in this order, later ones over earlier ones */
+    size_t layer_count;
     char digest[65]; /* of its package */
     char code_sha256[45];
     uint64_t code_bytes;
+    uint64_t tree_bytes; /* unpacked; 0 in rows of the first schema: package_tree_bytes tells */
     char revision_id[37];
     int64_t modified_ms;
-    char arn[256];     /* unqualified */
-    struct pool *pool; /* the dispatcher's, one a published function object; NULL until it is used */
+    char arn[FUNCTION_ARN_BYTES]; /* unqualified, of a version too */
+    struct pool *pool;            /* the dispatcher's, one a published function object; NULL until it is used */
 };
 
 /* One reference, all defaults; name, handler, role, log_group and runtime are NULL until the caller sets them (owned strings). */

@@ -4,7 +4,7 @@
  *   dispatch.c   pools, invocations, limits, which instance gets what, retiring
  *   instance_start.c  an instance's ends, key and environment, and the word to the keeper
  *   instance.c   one sandboxed process from then on: channel, output, end
- *   report.c     log lines, error payloads, the environment block: texts alone
+ *   report.c     log lines, error payloads: texts alone;  environment.c  an instance's environment
  *   engine.c     open, drain, free, the keeper's events
  *
  * Invariants:
@@ -231,4 +231,6 @@ void report_output_flush(struct instance *instance, struct output *output);
 /* {"errorType":...,"errorMessage":"RequestId: ... Error: ..."} */
 void report_error_json(struct buffer *out, const char *type, const char *request_id, const char *message);
 void report_exit_text(int wait_status, char out[128]); /* "Runtime exited with error: exit status 1" */
+
+/* environment.c */
 void environment_block(const struct instance *instance, struct buffer *out);

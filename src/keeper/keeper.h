@@ -5,10 +5,10 @@
  *          mount, namespace, cgroup, loop device or file. When the server's end closes (kill -9 too) the keeper kills all and exits;
  *          when the keeper dies each sandbox's first process sees its pipe end and exits, and with it all in its pid namespace.
  *
- * What an instance sees: /var/task (its code), /opt (empty for now), /var/lang (the Node of its runtime id), /var/runtime/hearth (bootstrap),
+ * What an instance sees: /var/task (its code), /opt (its layers, merged: later ones over earlier ones), /var/lang (the Node of its runtime id), /var/runtime/hearth (bootstrap),
  * /var/runtime/node_modules (SDK; also /var/node_modules for ES modules), /usr of the host (bin, lib*, libexec, share; never /usr/local), a small /etc,
  * /dev (null zero full random urandom fd stdin stdout stderr), /proc of its own pids, /tmp of its own; all but /tmp read-only, nosuid, nodev.
- * Network: loopback alone; 127.0.0.1:4566 is a listening socket that the server accepts on.
+ * Network: loopback alone; 127.0.0.1:4566 is a listening socket that the server accepts on, for `provided` runtimes 127.0.0.1:9001 too.
  * Descriptors: 0 /dev/null, 1 stdout pipe, 2 stderr pipe, 3 channel; nothing else. */
 #pragma once
 
@@ -20,6 +20,7 @@
 
 enum {
     KEEPER_RUNTIME_BYTES = 24,
+    KEEPER_WRAPPER_BYTES = 256,
     KEEPER_DIGEST_BYTES = 65,                 /* 64 hex digits, NUL */
     KEEPER_ENVIRONMENT_BYTES_MAX = 16 * 1024, /* "NAME=value\0..." : 4 KB of the user's and ours */
     KEEPER_RUNTIME_DIRS_MAX = 4,
@@ -31,6 +32,8 @@ enum {
     KEEPER_PIDS_MAX = 1024,  /* AWS Lambda quotas: processes and threads */
     KEEPER_FILES_MAX = 1024, /* AWS Lambda quotas: file descriptors */
     KEEPER_API_PORT = 4566,
+    KEEPER_RUNTIME_API_PORT = 9001,
+    KEEPER_LAYERS_MAX = 5, /* AWS Lambda quotas */
 };
 
 /* Set by the process that is still trusted, before the fork; copied by keeper_fork. */
@@ -81,7 +84,10 @@ struct keeper_start {
     char runtime[KEEPER_RUNTIME_BYTES]; /* an id of runtime_table: "nodejs20.x" */
     char actual
         [KEEPER_RUNTIME_BYTES]; /* which installed runtime runs it; differs only where the configuration says so */
-    char digest[KEEPER_DIGEST_BYTES]; /* "code/<digest>/tree" below data_dir */
+    char digest[KEEPER_DIGEST_BYTES];                    /* "code/<digest>/tree" below data_dir */
+    char layers[KEEPER_LAYERS_MAX][KEEPER_DIGEST_BYTES]; /* the same, in order; unused ones "" */
+    char wrapper
+        [KEEPER_WRAPPER_BYTES]; /* AWS_LAMBDA_EXEC_WRAPPER: the program inside that is given the runtime's command line; "" none */
     uint32_t memory_mb, tmp_mb;
     struct slice environment; /* "NAME=value\0NAME=value\0" */
     int channel, out, err;    /* taken: the sandbox's ends; closed by keeper_send_start whatever happens */
@@ -113,6 +119,7 @@ struct keeper_event {
     uint64_t id;
     struct keeper_meters meters; /* STARTED: owned by the receiver */
     int api_listener;            /* STARTED: 127.0.0.1:4566 inside, bound and listening; owned by the receiver */
+    int runtime_listener; /* STARTED: 127.0.0.1:9001 inside for RUNTIME_PROVIDED, else -1; owned by the receiver */
     pid_t pid;       /* STARTED: the runtime process, as the host numbers it (for people; never signalled by it) */
     int wait_status; /* EXITED: of the runtime process, as waitpid gives it */
     bool oom_killed; /* EXITED: the cgroup's out-of-memory killer (or the watch) struck */
@@ -127,11 +134,11 @@ MUST_CHECK enum outcome keeper_receive(struct keeper_link *link, struct keeper_e
 void keeper_close(struct keeper_link *link, int wait_ms);
 
 /* ---- runtime ids ---- */
-enum runtime_family { RUNTIME_NODE, RUNTIME_PYTHON };
+enum runtime_family { RUNTIME_NODE, RUNTIME_PYTHON, RUNTIME_PROVIDED };
 struct runtime_id {
     const char *id; /* "nodejs20.x" */
     enum runtime_family family;
-    int major, minor;       /* Node 20, 0; Python 3, 11 */
+    int major, minor;       /* Node 20, 0; Python 3, 11; provided 0, 0 */
     bool callbacks_refused; /* nodejs24.x */
 };
 const struct runtime_id *runtime_find(struct slice id); /* NULL when it is none of ours */

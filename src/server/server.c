@@ -249,7 +249,15 @@ static void url_of(const struct http_listener *listener, char out[160])
 static enum outcome open_doors(struct server *s, struct error *err)
 {
     static const struct service *const services[] = { &lambda_service, &sts_service, NULL };
-    struct api_config api = { s->config.account, s->config.region, s->engine, s->keyring, services };
+    struct api_config api = {
+        .account = s->config.account,
+        .region = s->config.region,
+        .engine = s->engine,
+        .logs = s->logs,
+        .gateway_url = s->gateway_url,
+        .keyring = s->keyring,
+        .services = services,
+    };
     s->api = api_new(&s->loop, &api);
     struct http_handler to_api = { api_request, s->api }, to_gateway = { gateway_request, NULL };
     s->api_http = http_server_new(&s->loop, NULL, &to_api);

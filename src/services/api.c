@@ -141,6 +141,9 @@ static struct api_call *call_new(struct api *api, struct http_exchange *x)
     struct call *call = &c->call;
     call->api = api;
     call->engine = api->config.engine;
+    call->async_queue = api->config.async_queue;
+    call->logs = api->config.logs;
+    call->gateway_url = api->config.gateway_url;
     call->exchange = x;
     call->body = &c->body;
     uuid_make(call->request_id);

@@ -11,6 +11,8 @@
 #include "net/http.h"
 
 struct engine;
+struct async_queue;
+struct function_logs;
 struct api;
 struct call;
 
@@ -60,6 +62,9 @@ struct parameter {
 struct call {
     struct api *api;
     struct engine *engine;
+    struct async_queue *async_queue;
+    struct function_logs *logs;
+    const char *gateway_url;        /* "http://127.0.0.1:8080" */
     struct http_exchange *exchange; /* NULL once the client is gone */
     const struct service *service;
     const struct operation *operation;
@@ -107,6 +112,9 @@ int error_http_status(const struct error *err);
 struct api_config {
     const char *account, *region;
     struct engine *engine;
+    struct async_queue *async_queue;
+    struct function_logs *logs;
+    const char *gateway_url; /* borrowed; filled before the first call */
     struct keyring *keyring;
     const struct service *const *services; /* NULL-terminated: server/ names them */
     size_t bodies_bytes_max;               /* 0: API_BODIES_BYTES_MAX */

@@ -28,8 +28,28 @@ static const char *const version_1[] = {
     NULL,
 };
 
+/* Versions, and all that belongs to a function beside them; layers; asynchronous invocations that were accepted. */
+static const char *const version_2[] = {
+    "ALTER TABLE functions ADD COLUMN last_version @int NOT NULL DEFAULT 0", /* of the $LATEST row: numbers never return */
+    "CREATE TABLE function_settings ("
+    " name @text NOT NULL, kind @text NOT NULL, qualifier @text NOT NULL, revision_id @text NOT NULL,"
+    " document @bytes NOT NULL, version_1 @int NOT NULL, version_2 @int NOT NULL,"
+    " created_ms @int NOT NULL, modified_ms @int NOT NULL, PRIMARY KEY (name, kind, qualifier))",
+    "CREATE TABLE layers (name @text NOT NULL PRIMARY KEY, last_version @int NOT NULL)",
+    "CREATE TABLE layer_versions ("
+    " name @text NOT NULL, version @int NOT NULL, digest @text NOT NULL, document @bytes NOT NULL,"
+    " created_ms @int NOT NULL, PRIMARY KEY (name, version))",
+    "CREATE TABLE async_events ("
+    " id @int NOT NULL PRIMARY KEY, name @text NOT NULL, qualifier @text NOT NULL, request_id @text NOT NULL,"
+    " trace @bytes NOT NULL, client_context @bytes NOT NULL, payload @bytes NOT NULL,"
+    " received_ms @int NOT NULL, attempts @int NOT NULL)",
+    "CREATE INDEX async_events_function ON async_events (name, id)",
+    NULL,
+};
+
 static const struct migration migrations[] = {
     { 1, version_1 },
+    { 2, version_2 },
 };
 
 const struct migration *schema_migration(size_t index)

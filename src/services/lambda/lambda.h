@@ -129,6 +129,16 @@ MUST_CHECK enum outcome lambda_environment_fits(const struct function *f, struct
 
 /* ---- answers ---- */
 
+/* For a page of a list: MaxItems within the model's bounds, Marker decoded. The marker is opaque to clients: base64 of the last name given.
+ *   err  ValidationException; InvalidParameterValueException for a marker that is none of ours */
+struct lambda_page {
+    size_t max;         /* at most LAMBDA_LIST_PAGE_MAX */
+    struct slice after; /* empty: from the beginning; in the call's arena */
+};
+MUST_CHECK enum outcome lambda_read_page(struct call *call, struct lambda_page *out, struct error *err);
+/* NextMarker of an answer whose page ended with `last`. */
+void lambda_add_marker(yyjson_mut_doc *doc, yyjson_mut_val *root, struct slice last);
+
 enum lambda_view {
     LAMBDA_VIEW_FULL, /* with State and LastUpdateStatus */
     LAMBDA_VIEW_LIST, /* ListFunctions leaves those out */

@@ -1,0 +1,37 @@
+/* engine/url: a function URL's document. Pure functions over JSON; the registry keeps the parsed form and finds it by its id.
+ * Source: AWS Lambda API, FunctionUrlConfig, Cors.   Thread: any. */
+#pragma once
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+enum {
+    URL_ID_BYTES = 33,        /* 32 of a-z0-9, NUL, drawn at random: whoever does not know it cannot guess it */
+    URL_CORS_ITEMS_MAX = 100, /* model: AllowOriginsList, HeadersList */
+    URL_CORS_METHODS_MAX = 6,
+    URL_CORS_MAX_AGE_S_MAX = 86400,
+};
+
+struct url_list {
+    char **items;
+    size_t count;
+};
+struct url_cors { /* absent lists are empty */
+    struct url_list origins, methods, headers, exposed;
+    bool credentials;
+    int64_t max_age_s; /* -1: not given */
+};
+struct function_url {
+    char id[URL_ID_BYTES];
+    bool iam;      /* AuthType AWS_IAM; else NONE */
+    bool has_cors; /* `cors` was given */
+    struct url_cors cors;
+    char invoke_mode[24]; /* "BUFFERED" */
+};
+
+struct function_url *function_url_new(void); /* a fresh id, AWS_IAM, BUFFERED */
+struct function_url *function_url_copy(const struct function_url *url);
+void function_url_free(struct function_url *url); /* NULL allowed */
+void function_url_write(const struct function_url *url, struct buffer *out);
+/*   err  ERROR_INVALID: not a document of ours */
+MUST_CHECK enum outcome function_url_read(struct slice document, struct function_url **out, struct error *err);
