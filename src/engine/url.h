@@ -32,6 +32,11 @@ struct function_url {
 struct function_url *function_url_new(void); /* a fresh id, AWS_IAM, BUFFERED */
 struct function_url *function_url_copy(const struct function_url *url);
 void function_url_free(struct function_url *url); /* NULL allowed */
+/* For those who fill and show a `cors`: a copy of `item` at the end; empties and frees; Cors as AWS shows it, a JSON object. */
+void url_list_add(struct url_list *list, struct slice item);
+void url_cors_done(struct url_cors *cors);
+void url_cors_write(const struct url_cors *cors, struct buffer *out);
+bool url_id_ok(struct slice id); /* has it the form of one? */
 void function_url_write(const struct function_url *url, struct buffer *out);
 /*   err  ERROR_INVALID: not a document of ours */
 MUST_CHECK enum outcome function_url_read(struct slice document, struct function_url **out, struct error *err);
