@@ -3,7 +3,8 @@
 
     python3 bench/run.py [--quick] [--json FILE] [--rounds N] [--only PART,...] [HEARTH-BINARY]
 
-Parts: warm (one client, pinned), many (16 and 64 clients), start, cold, rest. `--json -` prints JSON instead of the table.
+Parts: warm (one client, pinned), many (16 and 64 clients), start, cold, rest, and each bench/part_NAME.py: a module with a docstring whose first line says what
+it measures and `measure(bench)`, which gives {row: {column: number or text}}. `--json -` prints JSON instead of the table.
 
 How it is measured (docs/performance.md says why): the two sides alternate within each round, the figure is the median over the rounds, the
 ratio is the median of each round's own ratio, and the noise is how far the rounds' ratios lie apart. For one client the load has core 1 and the
@@ -11,6 +12,7 @@ servers core 0. The load generator (load.c) replays one signed request, which He
 Everything is bounded in count and time and stays on the loopback.
 """
 import argparse
+import importlib
 import json
 import os
 import pathlib
@@ -291,16 +293,25 @@ http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {se
         return out
 
     def run(self):
-        parts = self.options.only.split(",") if self.options.only else ["warm", "many", "start", "cold", "rest"]
+        parts = self.options.only.split(",") if self.options.only else ["warm", "many", "start", "cold", "rest", *more_parts()]
         try:
             for part in parts:
-                say(f"measuring: {getattr(self, part).__doc__.splitlines()[0]}")
-                getattr(self, part)()
+                module = importlib.import_module("part_" + part) if part in more_parts() else None
+                title = (module or getattr(self, part)).__doc__.splitlines()[0]
+                say(f"measuring: {title}")
+                if module:
+                    self.results.setdefault("parts", {})[part] = {"title": title, "rows": module.measure(self)}
+                else:
+                    getattr(self, part)()
         finally:
             for process in list(self.processes):
                 self.end(process)
             shutil.rmtree(self.scratch, ignore_errors=True)
         return self.results
+
+
+def more_parts():
+    return sorted(path.stem[len("part_"):] for path in HERE.glob("part_*.py"))
 
 
 def say(text):
@@ -378,6 +389,14 @@ def table(results):
         row("", "Rss MB", "Pss MB", "CPU ms/s", "wake-ups/s")
         for name, f in results["rest"].items():
             row(name, f"{f['resident_mb']:.1f}", f"{f['proportional_mb']:.1f}", f"{f['cpu_ms_per_second']:.2f}" if "cpu_ms_per_second" in f else "", f"{f['wakeups_per_second']:.2f}" if "wakeups_per_second" in f else "")
+        lines.append("")
+    for part in results.get("parts", {}).values():
+        lines.append(part["title"])
+        columns = list(dict.fromkeys(column for f in part["rows"].values() for column in f))
+        row("", *columns)
+        for name, f in part["rows"].items():
+            row(name, *(f"{f[c]:.2f}" if isinstance(f.get(c), float) else f.get(c, "") for c in columns))
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -386,7 +405,7 @@ def main():
     parser.add_argument("binary", nargs="?", help="the server to measure (HEARTH_BINARY, else build/hearth)")
     parser.add_argument("--quick", action="store_true", help="shorter and fewer rounds: to see that it works")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", help="parts, with commas: warm, many, start, cold, rest")
+    parser.add_argument("--only", help="parts, with commas: " + ", ".join(["warm", "many", "start", "cold", "rest", *more_parts()]))
     parser.add_argument("--json", metavar="FILE", help="write the figures there ('-': to standard output instead of the table)")
     options = parser.parse_args()
     if options.binary:
