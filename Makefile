@@ -16,7 +16,7 @@ INSTALL := install
 SHARE = $(DESTDIR)$(PREFIX)/share/hearth
 
 .DEFAULT_GOAL := build
-.PHONY: build setup run test check-fast asan fuzz bench format lint docs install uninstall clean help
+.PHONY: build setup run test check-fast asan fuzz bench soak format lint docs install uninstall clean help
 
 build: $(BUILD)/build.ninja ## build/hearth (the default)
 	@ninja -C $(BUILD) -j $(JOBS)
@@ -58,6 +58,11 @@ fuzz: ## each fuzz target for FUZZ_SECONDS with libFuzzer (clang)
 bench: build ## the figures of docs/performance.md
 	@scripts/setup --check all
 	@$(PYTHON) bench/run.py $(BENCH_ARGS)
+
+soak: build ## ten minutes at half load, then 500 functions with versions and aliases under 10,000 calls
+	@scripts/setup --check all
+	@$(PYTHON) tests/soak/soak.py $(SOAK_ARGS)
+	@HEARTH_MIX=full HEARTH_BINARY=$(CURDIR)/$(BUILD)/hearth $(PYTHON) -m pytest -q tests/integration/test_leftovers.py -k many_functions
 
 format: ## clang-format over all C
 	@git ls-files -z -- 'src/*.[ch]' 'tests/*.[ch]' 'runtimes/*.[ch]' | xargs -0r clang-format -i

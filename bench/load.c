@@ -1,7 +1,8 @@
 /* load: sends one fixed HTTP request over and over on kept-alive connections and measures each answer.
  *
- *   load ADDRESS:PORT REQUEST-FILE CLIENTS WARM-UP-CALLS CALLS SECONDS EXPECTED
+ *   load ADDRESS:PORT REQUEST-FILE CLIENTS WARM-UP-CALLS CALLS SECONDS EXPECTED [CALLS-A-SECOND]
  *
+ * With CALLS-A-SECOND the calls are due at even times, and a call's time counts from when it was due: a server that stalls cannot hide it.
  * The request's bytes are a file: signed once, replayed while its date is good. Each of CLIENTS connections has one call under way; the run
  * ends after CALLS answers or SECONDS, whichever comes first, so it is bounded in both. An answer counts only when its status is 200 and its
  * body holds EXPECTED. Prints one line of JSON: calls, seconds, calls/s, p50/p90/p99/max in microseconds, errors. Loopback only.
@@ -36,6 +37,8 @@ struct client {
     size_t whole; /* of the answer in all; 0 while its head is not there */
     size_t head;
     uint64_t began_ns;
+    uint64_t due_ns; /* its next call; 0: at once */
+    bool waits;      /* for that time */
     char answer[ANSWER_BYTES_MAX];
 };
 
@@ -44,6 +47,7 @@ static size_t request_len;
 static const char *expected;
 static uint32_t *latencies_ns;
 static size_t calls, warm_up, errors;
+static uint64_t interval_ns; /* between the calls of one client; 0: as fast as answers come */
 
 static uint64_t now_ns(void)
 {
@@ -74,8 +78,32 @@ static void send_more(struct client *c)
 static void begin(struct client *c)
 {
     c->sent = c->len = c->whole = c->head = 0;
-    c->began_ns = now_ns();
+    c->waits = false;
+    c->began_ns = c->due_ns != 0 ? c->due_ns : now_ns();
     send_more(c);
+}
+
+/* Its next call: at once, or when it is due. */
+static void begin_in_time(struct client *c)
+{
+    c->due_ns += c->due_ns != 0 ? interval_ns : 0;
+    if (c->due_ns > now_ns())
+        c->waits = true;
+    else
+        begin(c);
+}
+
+/* Begins what is due; how long until the next is, in ms. */
+static int begin_due(struct client *clients, int count)
+{
+    uint64_t now = now_ns(), next = now + 1000000000u;
+    for (int i = 0; i < count; i++) {
+        if (clients[i].waits && clients[i].due_ns <= now)
+            begin(&clients[i]);
+        else if (clients[i].waits && clients[i].due_ns < next)
+            next = clients[i].due_ns;
+    }
+    return (int)((next - now + 999999) / 1000000);
 }
 
 static void head_is_there(struct client *c)
@@ -194,8 +222,9 @@ static void report(double seconds)
 
 int main(int argc, char **argv)
 {
-    if (argc != 8) {
-        fprintf(stderr, "usage: load ADDRESS:PORT REQUEST-FILE CLIENTS WARM-UP-CALLS CALLS SECONDS EXPECTED\n");
+    if (argc != 8 && argc != 9) {
+        fprintf(stderr, "usage: load ADDRESS:PORT REQUEST-FILE CLIENTS WARM-UP-CALLS CALLS SECONDS EXPECTED "
+                        "[CALLS-A-SECOND]\n");
         return 2;
     }
     read_request(argv[2]);
@@ -221,13 +250,19 @@ int main(int argc, char **argv)
     }
     uint64_t limit = now_ns() + (uint64_t)(seconds_max * 1e9), began = now_ns();
     bool warming = warm_up > 0;
-    for (int i = 0; i < count; i++)
+    if (argc == 9)
+        interval_ns = (uint64_t)(1e9 * count / atof(argv[8]));
+    for (int i = 0; i < count; i++) {
+        clients[i].due_ns = interval_ns == 0 ? 0 : began + interval_ns * (uint64_t)i / (uint64_t)count;
         begin(&clients[i]);
+    }
     while (calls < calls_max && now_ns() < limit) {
         struct epoll_event events[64];
-        int n = epoll_wait(epoll, events, 64, 1000);
+        int n = epoll_wait(epoll, events, 64, begin_due(clients, count));
         for (int i = 0; i < n && calls < calls_max; i++) {
             struct client *c = events[i].data.ptr;
+            if (c->waits)
+                continue;
             send_more(c);
             if (!receive_more(c))
                 continue;
@@ -237,7 +272,7 @@ int main(int argc, char **argv)
                 began = now_ns();
                 limit = began + (uint64_t)(seconds_max * 1e9);
             }
-            begin(c);
+            begin_in_time(c);
         }
     }
     report((double)(now_ns() - began) / 1e9);
