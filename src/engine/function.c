@@ -25,6 +25,11 @@ const char *function_architecture(void)
 #endif
 }
 
+bool function_version_number(struct slice text, uint64_t *number)
+{
+    return text.len > 0 && text.at[0] != '0' && slice_to_u64(text, INT64_MAX, number);
+}
+
 /* ---- life ---- */
 
 struct function *function_new(void)
@@ -67,9 +72,15 @@ struct function *function_copy(const struct function *f)
     copy->tracing_mode = memory_text(f->tracing_mode);
     copy->log_group = memory_text(f->log_group);
     copy->log_format = memory_text(f->log_format);
+    copy->application_log_level = memory_text(f->application_log_level);
+    copy->system_log_level = memory_text(f->system_log_level);
+    copy->latest_description = memory_text(f->latest_description);
     copy->kms_key_arn = memory_text(f->kms_key_arn);
     copy->environment = variables_copy(f->environment, f->environment_count);
     copy->tags = variables_copy(f->tags, f->tag_count);
+    copy->layers = memory_new_array(f->layer_count, sizeof(*copy->layers));
+    if (f->layer_count > 0)
+        memcpy(copy->layers, f->layers, f->layer_count * sizeof(*copy->layers));
     return copy;
 }
 
@@ -95,7 +106,11 @@ void function_release(struct function *f)
     free(f->tracing_mode);
     free(f->log_group);
     free(f->log_format);
+    free(f->application_log_level);
+    free(f->system_log_level);
+    free(f->latest_description);
     free(f->kms_key_arn);
+    free(f->layers);
     variables_free(f->environment, f->environment_count);
     variables_free(f->tags, f->tag_count);
     free(f);
@@ -188,6 +203,20 @@ static void append_variables(struct buffer *out, const struct variable *variable
     buffer_append_byte(out, '}');
 }
 
+static void append_layers(struct buffer *out, const struct function *f)
+{
+    for (size_t i = 0; i < f->layer_count; i++) {
+        const struct function_layer *layer = &f->layers[i];
+        buffer_append_text(out, i == 0 ? ",\"layers\":[{\"arn\":" : ",{\"arn\":");
+        json_append_string(out, slice_of(layer->arn));
+        append_member(out, "digest", layer->digest);
+        buffer_appendf(out, ",\"code_bytes\":%llu,\"tree_bytes\":%llu}", (unsigned long long)layer->code_bytes,
+                       (unsigned long long)layer->tree_bytes);
+    }
+    if (f->layer_count > 0)
+        buffer_append_byte(out, ']');
+}
+
 void function_write_document(const struct function *f, struct buffer *out)
 {
     buffer_appendf(out, "{\"format\":%d", DOCUMENT_FORMAT);
@@ -200,15 +229,24 @@ void function_write_document(const struct function *f, struct buffer *out)
     append_member(out, "tracing_mode", f->tracing_mode);
     append_member(out, "log_group", f->log_group);
     append_member(out, "log_format", f->log_format);
+    if (f->application_log_level != NULL)
+        append_member(out, "application_log_level", f->application_log_level);
+    if (f->system_log_level != NULL)
+        append_member(out, "system_log_level", f->system_log_level);
     if (f->kms_key_arn != NULL)
         append_member(out, "kms_key_arn", f->kms_key_arn);
+    if (f->latest_description != NULL)
+        append_member(out, "latest_description", f->latest_description);
     if (f->tag_count > 0) {
         buffer_append_text(out, ",\"tags\":");
         append_variables(out, f->tags, f->tag_count);
     }
+    append_layers(out, f);
     append_member(out, "digest", f->digest);
     append_member(out, "code_sha256", f->code_sha256);
     buffer_appendf(out, ",\"code_bytes\":%llu", (unsigned long long)f->code_bytes);
+    if (f->tree_bytes > 0)
+        buffer_appendf(out, ",\"tree_bytes\":%llu", (unsigned long long)f->tree_bytes);
     append_member(out, "revision_id", f->revision_id);
     buffer_appendf(out, ",\"modified_ms\":%lld", (long long)f->modified_ms);
     append_member(out, "arn", f->arn);
@@ -219,6 +257,50 @@ void function_write_environment(const struct function *f, struct buffer *out)
 {
     if (f->environment_count > 0)
         append_variables(out, f->environment, f->environment_count);
+}
+
+static bool variables_equal(const struct variable *a, size_t a_count, const struct variable *b, size_t b_count)
+{
+    if (a_count != b_count)
+        return false;
+    for (size_t i = 0; i < a_count; i++)
+        if (strcmp(a[i].name, b[i].name) != 0 || strcmp(a[i].value, b[i].value) != 0)
+            return false;
+    return true;
+}
+
+static bool text_equal(const char *a, const char *b)
+{
+    return slice_equal(slice_of(a), slice_of(b));
+}
+
+static bool layers_equal(const struct function *a, const struct function *b)
+{
+    if (a->layer_count != b->layer_count)
+        return false;
+    for (size_t i = 0; i < a->layer_count; i++)
+        if (strcmp(a->layers[i].arn, b->layers[i].arn) != 0 ||
+            strcmp(a->layers[i].digest, b->layers[i].digest) != 0)
+            return false;
+    return true;
+}
+
+bool function_unchanged(const struct function *latest, const struct function *version)
+{
+    const char *frozen = version->latest_description == NULL ? version->description : version->latest_description;
+    return strcmp(latest->digest, version->digest) == 0 && latest->runtime == version->runtime &&
+           text_equal(latest->handler, version->handler) && text_equal(latest->role, version->role) &&
+           text_equal(latest->description, frozen) && latest->timeout_s == version->timeout_s &&
+           latest->memory_mb == version->memory_mb && latest->tmp_mb == version->tmp_mb &&
+           text_equal(latest->architecture, version->architecture) &&
+           text_equal(latest->tracing_mode, version->tracing_mode) &&
+           text_equal(latest->log_group, version->log_group) &&
+           text_equal(latest->log_format, version->log_format) &&
+           text_equal(latest->application_log_level, version->application_log_level) &&
+           text_equal(latest->system_log_level, version->system_log_level) &&
+           text_equal(latest->kms_key_arn, version->kms_key_arn) && layers_equal(latest, version) &&
+           variables_equal(latest->environment, latest->environment_count, version->environment,
+                           version->environment_count);
 }
 
 /* ---- reading ---- */
@@ -305,6 +387,32 @@ static enum outcome read_variables(const struct row *row, yyjson_val *object, co
     return OK;
 }
 
+/* A member that rows of an older server lack. */
+static enum outcome read_optional(const struct row *row, const char *member, char **out)
+{
+    return yyjson_obj_get(row->root, member) == NULL ? OK : read_text(row, member, 0, DOCUMENT_TEXT_BYTES_MAX, out);
+}
+
+static enum outcome read_layers(const struct row *row, struct function *f)
+{
+    yyjson_val *layers = yyjson_obj_get(row->root, "layers"), *layer;
+    if (layers == NULL)
+        return OK;
+    if (!yyjson_is_arr(layers) || yyjson_arr_size(layers) > FUNCTION_LAYERS_MAX)
+        return damaged(row->name, "layers", row->err);
+    f->layers = memory_new_array(yyjson_arr_size(layers), sizeof(*f->layers));
+    yyjson_arr_iter iter = yyjson_arr_iter_with(layers);
+    while ((layer = yyjson_arr_iter_next(&iter)) != NULL) {
+        struct row inner = { row->name, layer, row->err };
+        struct function_layer *to = &f->layers[f->layer_count++];
+        TRY(read_fixed(&inner, "arn", to->arn, sizeof(to->arn)));
+        TRY(read_fixed(&inner, "digest", to->digest, sizeof(to->digest)));
+        TRY(read_number(&inner, "code_bytes", 0, UINT64_MAX, &to->code_bytes));
+        TRY(read_number(&inner, "tree_bytes", 0, UINT64_MAX, &to->tree_bytes));
+    }
+    return OK;
+}
+
 static enum outcome read_plain(const struct row *row, struct function *f)
 {
     uint64_t format = 0, modified = 0;
@@ -323,14 +431,19 @@ static enum outcome read_plain(const struct row *row, struct function *f)
     TRY(read_text(row, "tracing_mode", 1, DOCUMENT_TEXT_BYTES_MAX, &f->tracing_mode));
     TRY(read_text(row, "log_group", 1, DOCUMENT_TEXT_BYTES_MAX, &f->log_group));
     TRY(read_text(row, "log_format", 1, DOCUMENT_TEXT_BYTES_MAX, &f->log_format));
-    if (yyjson_obj_get(row->root, "kms_key_arn") != NULL)
-        TRY(read_text(row, "kms_key_arn", 1, DOCUMENT_TEXT_BYTES_MAX, &f->kms_key_arn));
+    TRY(read_optional(row, "application_log_level", &f->application_log_level));
+    TRY(read_optional(row, "system_log_level", &f->system_log_level));
+    TRY(read_optional(row, "kms_key_arn", &f->kms_key_arn));
+    TRY(read_optional(row, "latest_description", &f->latest_description));
+    TRY(read_layers(row, f));
     yyjson_val *tags = yyjson_obj_get(row->root, "tags");
     if (tags != NULL)
         TRY(read_variables(row, tags, "tags", FUNCTION_TAGS_MAX, &f->tags, &f->tag_count));
     TRY(read_fixed(row, "digest", f->digest, sizeof(f->digest)));
     TRY(read_fixed(row, "code_sha256", f->code_sha256, sizeof(f->code_sha256)));
     TRY(read_number(row, "code_bytes", 0, UINT64_MAX, &f->code_bytes));
+    if (yyjson_obj_get(row->root, "tree_bytes") != NULL)
+        TRY(read_number(row, "tree_bytes", 0, UINT64_MAX, &f->tree_bytes));
     TRY(read_fixed(row, "revision_id", f->revision_id, sizeof(f->revision_id)));
     TRY(read_number(row, "modified_ms", 0, INT64_MAX, &modified));
     f->modified_ms = (int64_t)modified;
@@ -355,7 +468,8 @@ enum outcome function_read(struct slice name, struct slice version, struct slice
 {
     if (name.len == 0 || !text_ok(name, FUNCTION_NAME_BYTES_MAX))
         return damaged(name, "name", err);
-    if (version.len == 0 || !text_ok(version, FUNCTION_NAME_BYTES_MAX))
+    uint64_t number = 0;
+    if (!slice_is(version, "$LATEST") && !function_version_number(version, &number))
         return damaged(name, "version", err);
     AUTO(json_doc)
     yyjson_doc *plain = NULL;
@@ -367,6 +481,7 @@ enum outcome function_read(struct slice name, struct slice version, struct slice
     f->name = slice_dup(name);
     free(f->version);
     f->version = slice_dup(version);
+    f->version_number = number;
     struct row row = { name, yyjson_doc_get_root(plain), err };
     TRY(read_plain(&row, f));
     if (environment.len > 0) {

@@ -40,13 +40,14 @@ struct function {
     const struct runtime_id *runtime;
     char *handler, *role, *description;
     uint32_t timeout_s, memory_mb, tmp_mb;
-    char *architecture;           /* "x86_64" | "arm64" */
-    char *tracing_mode;           /* "PassThrough" | "Active" */
-    char *log_group;              /* "/aws/lambda/NAME" */
-    char *log_format;             /* "Text" | "JSON" */
-    char *application_log_level;  /* JSON only: "TRACE" .. "FATAL"; NULL with Text */
-    char *system_log_level;       /* JSON only: "DEBUG" | "INFO" | "WARN"; NULL with Text */
-    char *kms_key_arn;            /* NULL when none */
+    char *architecture;          /* "x86_64" | "arm64" */
+    char *tracing_mode;          /* "PassThrough" | "Active" */
+    char *log_group;             /* "/aws/lambda/NAME" */
+    char *log_format;            /* "Text" | "JSON" */
+    char *application_log_level; /* JSON only: "TRACE" .. "FATAL"; NULL with Text */
+    char *system_log_level;      /* JSON only: "DEBUG" | "INFO" | "WARN"; NULL with Text */
+    char *latest_description; /* of a version published with one of its own: what $LATEST's was then; else NULL */
+    char *kms_key_arn;        /* NULL when none */
     struct variable *environment; /* sorted by name */
     size_t environment_count;
     struct variable *tags;
@@ -72,6 +73,11 @@ void function_drop(struct function **f); /* AUTO(function) */
 
 /* The box's own: "x86_64" or "arm64", the only one that functions can have here. */
 const char *function_architecture(void);
+
+/* The number of a published version as it is written: "7", not "07" or "0". */
+bool function_version_number(struct slice text, uint64_t *number);
+/* Has `latest` the code and configuration that it had when `version` was published from it? Tags, revisions and times are not looked at. */
+bool function_unchanged(const struct function *latest, const struct function *version);
 
 /* Sorts by name; of several with one name the last stays, as JSON's readers do it. Returns how many are left. */
 size_t variables_sort(struct variable *variables, size_t count);

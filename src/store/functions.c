@@ -1,5 +1,6 @@
 /* Rows of functions, access keys and roles: the typed doors of store/functions.h. Each job holds all of its own checks: what memory
  * believes is only a hint. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/memory.h"
@@ -14,6 +15,15 @@
                        " modified_ms = $7 WHERE name = $1 AND version = $2")                                       \
     X(function_revision, "SELECT revision_id FROM functions WHERE name = $1 AND version = $2")                     \
     X(function_delete, "DELETE FROM functions WHERE name = $1")                                                    \
+    X(function_delete_settings, "DELETE FROM function_settings WHERE name = $1")                                   \
+    X(function_delete_events, "DELETE FROM async_events WHERE name = $1")                                          \
+    X(function_latest, "SELECT revision_id, last_version FROM functions WHERE name = $1 AND version = '$LATEST'")  \
+    X(function_publish, "UPDATE functions SET revision_id = $2, last_version = $3"                                 \
+                        " WHERE name = $1 AND version = '$LATEST'")                                                \
+    X(version_aliases, "SELECT qualifier FROM function_settings WHERE name = $1 AND kind = 'alias'"                \
+                       " AND (version_1 = $2 OR version_2 = $2) ORDER BY qualifier LIMIT 20")                      \
+    X(version_delete, "DELETE FROM functions WHERE name = $1 AND version = $2")                                    \
+    X(version_delete_settings, "DELETE FROM function_settings WHERE name = $1 AND qualifier = $2")                 \
     X(functions_all,                                                                                               \
       "SELECT name, version, revision_id, digest, document, environment, modified_ms FROM functions"               \
       " ORDER BY name, version")                                                                                   \
@@ -33,6 +43,8 @@ const char *const functions_statements[] = { FUNCTIONS_STATEMENTS(STATEMENT_LIST
 struct function_job {
     struct function_row row;        /* into `bytes` */
     struct slice expected_revision; /* into `bytes`; empty: any */
+    struct slice latest_revision;   /* into `bytes`; what $LATEST gets by a publication */
+    uint64_t *number;               /* the caller's, until `done` */
     store_done_fn *done;
     void *arg;
     struct buffer bytes;
@@ -53,11 +65,12 @@ static struct slice function_job_copy(struct function_job *job, struct slice fro
 }
 
 static struct function_job *function_job_new(const struct function_row *row, struct slice expected_revision,
-                                             store_done_fn *done, void *arg)
+                                             struct slice latest_revision, store_done_fn *done, void *arg)
 {
     struct function_job *job = memory_new(sizeof(*job));
     buffer_reserve(&job->bytes, row->name.len + row->version.len + row->revision_id.len + row->digest.len +
-                                    row->document.len + row->environment.len + expected_revision.len + 1);
+                                    row->document.len + row->environment.len + expected_revision.len +
+                                    latest_revision.len + 1);
     job->row.name = function_job_copy(job, row->name);
     job->row.version = function_job_copy(job, row->version);
     job->row.revision_id = function_job_copy(job, row->revision_id);
@@ -66,6 +79,7 @@ static struct function_job *function_job_new(const struct function_row *row, str
     job->row.environment = function_job_copy(job, row->environment);
     job->row.modified_ms = row->modified_ms;
     job->expected_revision = function_job_copy(job, expected_revision);
+    job->latest_revision = function_job_copy(job, latest_revision);
     job->done = done;
     job->arg = arg;
     return job;
@@ -94,6 +108,14 @@ static enum outcome function_not_found(struct slice name, struct error *err)
     return error_set_code(err, ERROR_NOT_FOUND, "ResourceNotFoundException",
                           "List the functions to see which names there are.", "Function not found: %.*s",
                           SLICE_PRINT(name));
+}
+
+static enum outcome function_revision_differs(struct error *err)
+{
+    return error_set_code(err, ERROR_PRECONDITION, "PreconditionFailedException",
+                          "Read the function again, then repeat the change with its RevisionId.",
+                          "The Revision Id provided does not match the latest Revision Id. Call the "
+                          "GetFunction/GetAlias API to retrieve the latest Revision Id");
 }
 
 static enum outcome function_create_job(struct store_tx *tx, void *arg, struct error *err)
@@ -125,41 +147,147 @@ static enum outcome function_update_job(struct store_tx *tx, void *arg, struct e
     if (!found)
         return function_not_found(row->name, err);
     if (job->expected_revision.len > 0 && !slice_equal(store_bytes(stmt, 0), job->expected_revision))
-        return error_set_code(err, ERROR_PRECONDITION, "PreconditionFailedException",
-                              "Read the function again, then repeat the change with its RevisionId.",
-                              "The Revision Id provided does not match the latest Revision Id. Call the "
-                              "GetFunction/GetAlias API to retrieve the latest Revision Id");
+        return function_revision_differs(err);
     TRY(store_sql(tx, sql_function_update, &stmt, err));
     function_bind(stmt, row);
     return store_run(stmt, NULL, err);
 }
 
+/* Runs a statement whose parameters are texts, at most two. */
+static enum outcome run_with(struct store_tx *tx, const char *sql, struct slice first, struct slice second,
+                             int64_t *changed, struct error *err)
+{
+    struct store_stmt *stmt;
+    TRY(store_sql(tx, sql, &stmt, err));
+    store_bind_text(stmt, 1, first);
+    if (second.len > 0)
+        store_bind_text(stmt, 2, second);
+    return store_run(stmt, changed, err);
+}
+
+/* All that belongs to the name goes in one transaction: nothing of it may turn up under a function that is made anew. */
 static enum outcome function_delete_job(struct store_tx *tx, void *arg, struct error *err)
 {
     const struct function_job *job = arg;
-    struct store_stmt *stmt;
     int64_t deleted = 0;
-    TRY(store_sql(tx, sql_function_delete, &stmt, err));
-    store_bind_text(stmt, 1, job->row.name);
-    TRY(store_run(stmt, &deleted, err));
-    return deleted > 0 ? OK : function_not_found(job->row.name, err);
+    TRY(run_with(tx, sql_function_delete, job->row.name, SLICE_EMPTY, &deleted, err));
+    if (deleted == 0)
+        return function_not_found(job->row.name, err);
+    TRY(run_with(tx, sql_function_delete_settings, job->row.name, SLICE_EMPTY, NULL, err));
+    return run_with(tx, sql_function_delete_events, job->row.name, SLICE_EMPTY, NULL, err);
+}
+
+static enum outcome function_publish_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct function_job *job = arg;
+    struct function_row row = job->row;
+    struct store_stmt *stmt;
+    bool found;
+    int64_t inserted = 0;
+    TRY(store_sql(tx, sql_function_latest, &stmt, err));
+    store_bind_text(stmt, 1, row.name);
+    TRY(store_step(stmt, &found, err));
+    if (!found)
+        return function_not_found(row.name, err);
+    if (job->expected_revision.len > 0 && !slice_equal(store_bytes(stmt, 0), job->expected_revision))
+        return function_revision_differs(err);
+    int64_t number = store_int(stmt, 1) + 1;
+    char text[24];
+    row.version = slice_from(text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)number));
+    TRY(store_sql(tx, sql_function_insert, &stmt, err));
+    function_bind(stmt, &row);
+    TRY(store_run(stmt, &inserted, err));
+    if (inserted == 0)
+        return error_set(err, ERROR_INTERNAL, "Restore the data directory from a backup.",
+                         "the next version of \"%.*s\", %lld, is there already", SLICE_PRINT(row.name),
+                         (long long)number);
+    TRY(store_sql(tx, sql_function_publish, &stmt, err));
+    store_bind_text(stmt, 1, row.name);
+    store_bind_text(stmt, 2, job->latest_revision);
+    store_bind_int(stmt, 3, number);
+    *job->number = (uint64_t)number;
+    return store_run(stmt, NULL, err);
+}
+
+static enum outcome version_unreferenced(struct store_tx *tx, struct slice name, int64_t number, struct error *err)
+{
+    struct store_stmt *stmt;
+    bool more;
+    TRY(store_sql(tx, sql_version_aliases, &stmt, err));
+    store_bind_text(stmt, 1, name);
+    store_bind_int(stmt, 2, number);
+    TRY(store_step(stmt, &more, err));
+    if (!more)
+        return OK;
+    struct buffer names = BUFFER_EMPTY;
+    enum outcome outcome = OK;
+    while (more && outcome == OK) {
+        if (names.len > 0)
+            buffer_append_text(&names, ", ");
+        buffer_append_slice(&names, store_bytes(stmt, 0));
+        outcome = store_step(stmt, &more, err);
+    }
+    if (outcome == OK)
+        outcome = error_set_code(err, ERROR_CONFLICT, "ResourceConflictException",
+                                 "Point the aliases to another version, or delete them first.",
+                                 "Unable to delete version because the following aliases reference it: [%s]",
+                                 buffer_text(&names));
+    buffer_drop(&names);
+    return outcome;
+}
+
+static enum outcome version_delete_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct function_job *job = arg;
+    uint64_t number = 0;
+    int64_t deleted = 0;
+    if (!slice_to_u64(job->row.version, INT64_MAX, &number) || number == 0)
+        return error_set(err, ERROR_INVALID, "Name a published version by its number.",
+                         "\"%.*s\" is not the number of a version", SLICE_PRINT(job->row.version));
+    TRY(version_unreferenced(tx, job->row.name, (int64_t)number, err));
+    TRY(run_with(tx, sql_version_delete, job->row.name, job->row.version, &deleted, err));
+    if (deleted == 0)
+        return error_set_code(err, ERROR_NOT_FOUND, "ResourceNotFoundException",
+                              "List the function's versions to see which there are.",
+                              "Function not found: %.*s:%.*s", SLICE_PRINT(job->row.name),
+                              SLICE_PRINT(job->row.version));
+    return run_with(tx, sql_version_delete_settings, job->row.name, job->row.version, NULL, err);
 }
 
 void store_function_create(struct store *store, const struct function_row *row, store_done_fn *done, void *arg)
 {
-    store_write(store, function_create_job, function_job_done, function_job_new(row, SLICE_EMPTY, done, arg));
+    store_write(store, function_create_job, function_job_done,
+                function_job_new(row, SLICE_EMPTY, SLICE_EMPTY, done, arg));
 }
 
 void store_function_update(struct store *store, const struct function_row *row, struct slice expected_revision,
                            store_done_fn *done, void *arg)
 {
-    store_write(store, function_update_job, function_job_done, function_job_new(row, expected_revision, done, arg));
+    store_write(store, function_update_job, function_job_done,
+                function_job_new(row, expected_revision, SLICE_EMPTY, done, arg));
 }
 
 void store_function_delete(struct store *store, struct slice name, store_done_fn *done, void *arg)
 {
     struct function_row row = { .name = name };
-    store_write(store, function_delete_job, function_job_done, function_job_new(&row, SLICE_EMPTY, done, arg));
+    store_write(store, function_delete_job, function_job_done,
+                function_job_new(&row, SLICE_EMPTY, SLICE_EMPTY, done, arg));
+}
+
+void store_function_publish(struct store *store, const struct function_row *row, struct slice expected_revision,
+                            struct slice latest_revision, uint64_t *number, store_done_fn *done, void *arg)
+{
+    struct function_job *job = function_job_new(row, expected_revision, latest_revision, done, arg);
+    job->number = number;
+    store_write(store, function_publish_job, function_job_done, job);
+}
+
+void store_version_delete(struct store *store, struct slice name, struct slice version, store_done_fn *done,
+                          void *arg)
+{
+    struct function_row row = { .name = name, .version = version };
+    store_write(store, version_delete_job, function_job_done,
+                function_job_new(&row, SLICE_EMPTY, SLICE_EMPTY, done, arg));
 }
 
 struct functions_load_job {

@@ -96,6 +96,7 @@ static const char *const schema_own_statements[] = { SCHEMA_STATEMENTS(STATEMENT
 static const struct statement_table statement_tables[] = {
     { "schema.c", schema_own_statements },
     { "functions.c", functions_statements },
+    { "settings.c", settings_statements },
 };
 
 const struct statement_table *schema_statements(size_t index)
