@@ -118,14 +118,20 @@ static enum outcome function_revision_differs(struct error *err)
                           "GetFunction/GetAlias API to retrieve the latest Revision Id");
 }
 
+static enum outcome function_insert(struct store_tx *tx, const struct function_row *row, int64_t *inserted,
+                                    struct error *err)
+{
+    struct store_stmt *stmt;
+    TRY(store_sql(tx, sql_function_insert, &stmt, err));
+    function_bind(stmt, row);
+    return store_run(stmt, inserted, err);
+}
+
 static enum outcome function_create_job(struct store_tx *tx, void *arg, struct error *err)
 {
     const struct function_row *row = &((struct function_job *)arg)->row;
-    struct store_stmt *stmt;
     int64_t inserted = 0;
-    TRY(store_sql(tx, sql_function_insert, &stmt, err));
-    function_bind(stmt, row);
-    TRY(store_run(stmt, &inserted, err));
+    TRY(function_insert(tx, row, &inserted, err));
     if (inserted == 0)
         return error_set_code(err, ERROR_EXISTS, "ResourceConflictException",
                               "Update the function, or choose another name.", "Function already exist: %.*s",
@@ -153,28 +159,29 @@ static enum outcome function_update_job(struct store_tx *tx, void *arg, struct e
     return store_run(stmt, NULL, err);
 }
 
-/* Runs a statement whose parameters are texts, at most two. */
-static enum outcome run_with(struct store_tx *tx, const char *sql, struct slice first, struct slice second,
-                             int64_t *changed, struct error *err)
+static enum outcome run_with(struct store_stmt *stmt, struct slice name, struct slice version, int64_t *changed,
+                             struct error *err)
 {
-    struct store_stmt *stmt;
-    TRY(store_sql(tx, sql, &stmt, err));
-    store_bind_text(stmt, 1, first);
-    if (second.len > 0)
-        store_bind_text(stmt, 2, second);
+    store_bind_text(stmt, 1, name);
+    if (version.len > 0)
+        store_bind_text(stmt, 2, version);
     return store_run(stmt, changed, err);
 }
 
 /* All that belongs to the name goes in one transaction: nothing of it may turn up under a function that is made anew. */
 static enum outcome function_delete_job(struct store_tx *tx, void *arg, struct error *err)
 {
-    const struct function_job *job = arg;
+    struct slice name = ((const struct function_job *)arg)->row.name;
+    struct store_stmt *stmt;
     int64_t deleted = 0;
-    TRY(run_with(tx, sql_function_delete, job->row.name, SLICE_EMPTY, &deleted, err));
+    TRY(store_sql(tx, sql_function_delete, &stmt, err));
+    TRY(run_with(stmt, name, SLICE_EMPTY, &deleted, err));
     if (deleted == 0)
-        return function_not_found(job->row.name, err);
-    TRY(run_with(tx, sql_function_delete_settings, job->row.name, SLICE_EMPTY, NULL, err));
-    return run_with(tx, sql_function_delete_events, job->row.name, SLICE_EMPTY, NULL, err);
+        return function_not_found(name, err);
+    TRY(store_sql(tx, sql_function_delete_settings, &stmt, err));
+    TRY(run_with(stmt, name, SLICE_EMPTY, NULL, err));
+    TRY(store_sql(tx, sql_function_delete_events, &stmt, err));
+    return run_with(stmt, name, SLICE_EMPTY, NULL, err);
 }
 
 static enum outcome function_publish_job(struct store_tx *tx, void *arg, struct error *err)
@@ -194,9 +201,7 @@ static enum outcome function_publish_job(struct store_tx *tx, void *arg, struct 
     int64_t number = store_int(stmt, 1) + 1;
     char text[24];
     row.version = slice_from(text, (size_t)snprintf(text, sizeof(text), "%lld", (long long)number));
-    TRY(store_sql(tx, sql_function_insert, &stmt, err));
-    function_bind(stmt, &row);
-    TRY(store_run(stmt, &inserted, err));
+    TRY(function_insert(tx, &row, &inserted, err));
     if (inserted == 0)
         return error_set(err, ERROR_INTERNAL, "Restore the data directory from a backup.",
                          "the next version of \"%.*s\", %lld, is there already", SLICE_PRINT(row.name),
@@ -238,20 +243,22 @@ static enum outcome version_unreferenced(struct store_tx *tx, struct slice name,
 
 static enum outcome version_delete_job(struct store_tx *tx, void *arg, struct error *err)
 {
-    const struct function_job *job = arg;
+    const struct function_row *row = &((const struct function_job *)arg)->row;
+    struct store_stmt *stmt;
     uint64_t number = 0;
     int64_t deleted = 0;
-    if (!slice_to_u64(job->row.version, INT64_MAX, &number) || number == 0)
+    if (!slice_to_u64(row->version, INT64_MAX, &number) || number == 0)
         return error_set(err, ERROR_INVALID, "Name a published version by its number.",
-                         "\"%.*s\" is not the number of a version", SLICE_PRINT(job->row.version));
-    TRY(version_unreferenced(tx, job->row.name, (int64_t)number, err));
-    TRY(run_with(tx, sql_version_delete, job->row.name, job->row.version, &deleted, err));
+                         "\"%.*s\" is not the number of a version", SLICE_PRINT(row->version));
+    TRY(version_unreferenced(tx, row->name, (int64_t)number, err));
+    TRY(store_sql(tx, sql_version_delete, &stmt, err));
+    TRY(run_with(stmt, row->name, row->version, &deleted, err));
     if (deleted == 0)
         return error_set_code(err, ERROR_NOT_FOUND, "ResourceNotFoundException",
                               "List the function's versions to see which there are.",
-                              "Function not found: %.*s:%.*s", SLICE_PRINT(job->row.name),
-                              SLICE_PRINT(job->row.version));
-    return run_with(tx, sql_version_delete_settings, job->row.name, job->row.version, NULL, err);
+                              "Function not found: %.*s:%.*s", SLICE_PRINT(row->name), SLICE_PRINT(row->version));
+    TRY(store_sql(tx, sql_version_delete_settings, &stmt, err));
+    return run_with(stmt, row->name, row->version, NULL, err);
 }
 
 void store_function_create(struct store *store, const struct function_row *row, store_done_fn *done, void *arg)
