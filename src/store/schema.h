@@ -32,3 +32,4 @@ struct statement_table {
 const struct statement_table *schema_statements(size_t index); /* NULL behind the last */
 extern const char *const functions_statements[];
 extern const char *const settings_statements[];
+extern const char *const async_events_statements[];
