@@ -1,6 +1,5 @@
 #include "engine/url.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/codec.h"
@@ -65,7 +64,6 @@ struct function_url *function_url_new(void)
     draw_id(url->id);
     url->iam = true;
     url->cors.max_age_s = -1;
-    (void)snprintf(url->invoke_mode, sizeof(url->invoke_mode), "BUFFERED");
     return url;
 }
 
@@ -90,7 +88,8 @@ struct function_url *function_url_copy(const struct function_url *url)
 {
     struct function_url *copy = memory_new(sizeof(*copy));
     *copy = *url;
-    copy->cors = (struct url_cors){ .credentials = url->cors.credentials, .max_age_s = url->cors.max_age_s };
+    for (size_t k = 0; k < URL_LIST_COUNT; k++)
+        *list_at(&copy->cors, k) = (struct url_list){ NULL, 0 };
     for (size_t k = 0; k < URL_LIST_COUNT; k++) {
         const struct url_list *from = list_of(&url->cors, k);
         for (size_t i = 0; i < from->count; i++)
@@ -131,8 +130,8 @@ static void write_list(struct buffer *out, const char *name, const struct url_li
 void url_cors_write(const struct url_cors *cors, struct buffer *out)
 {
     buffer_append_byte(out, '{');
-    if (cors->credentials)
-        buffer_append_text(out, "\"AllowCredentials\":true");
+    if (cors->credentials_given)
+        buffer_appendf(out, "\"AllowCredentials\":%s", cors->credentials ? "true" : "false");
     for (size_t k = 0; k < URL_LIST_COUNT; k++)
         write_list(out, lists[k].name, list_of(cors, k));
     if (cors->max_age_s >= 0) {
@@ -184,6 +183,7 @@ static bool read_cors(yyjson_val *object, struct url_cors *out)
     yyjson_val *credentials = yyjson_obj_get(object, "AllowCredentials"), *age = yyjson_obj_get(object, "MaxAge");
     if ((credentials != NULL && !yyjson_is_bool(credentials)) || (age != NULL && !yyjson_is_int(age)))
         return false;
+    out->credentials_given = credentials != NULL;
     out->credentials = yyjson_get_bool(credentials);
     if (age != NULL)
         out->max_age_s = yyjson_get_sint(age);
@@ -195,7 +195,8 @@ static bool read_url(yyjson_val *root, struct function_url *url)
     struct slice id = json_slice(yyjson_obj_get(root, "Id")), auth = json_slice(yyjson_obj_get(root, "AuthType"));
     struct slice mode = json_slice(yyjson_obj_get(root, "InvokeMode"));
     yyjson_val *cors = yyjson_obj_get(root, "Cors");
-    if (!url_id_ok(id) || !(slice_is(auth, "NONE") || slice_is(auth, "AWS_IAM")) || !slice_is(mode, "BUFFERED"))
+    if (!url_id_ok(id) || !(slice_is(auth, "NONE") || slice_is(auth, "AWS_IAM")) ||
+        !(mode.len == 0 || slice_is(mode, "BUFFERED")))
         return false;
     memcpy(url->id, id.at, id.len);
     url->iam = slice_is(auth, "AWS_IAM");

@@ -18,7 +18,7 @@ struct url_list {
 };
 struct url_cors { /* absent lists are empty */
     struct url_list origins, methods, headers, exposed;
-    bool credentials;
+    bool credentials, credentials_given;
     int64_t max_age_s; /* -1: not given */
 };
 struct function_url {
@@ -26,10 +26,10 @@ struct function_url {
     bool iam;      /* AuthType AWS_IAM; else NONE */
     bool has_cors; /* `cors` was given */
     struct url_cors cors;
-    char invoke_mode[24]; /* "BUFFERED" */
+    char invoke_mode[24]; /* "BUFFERED", or "" when nobody said so: AWS leaves it out of some answers then */
 };
 
-struct function_url *function_url_new(void); /* a fresh id, AWS_IAM, BUFFERED */
+struct function_url *function_url_new(void); /* a fresh id, AWS_IAM */
 struct function_url *function_url_copy(const struct function_url *url);
 void function_url_free(struct function_url *url); /* NULL allowed */
 /* For those who fill and show a `cors`: a copy of `item` at the end; empties and frees; Cors as AWS shows it, a JSON object. */
