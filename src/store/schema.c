@@ -97,6 +97,7 @@ static const struct statement_table statement_tables[] = {
     { "schema.c", schema_own_statements },
     { "functions.c", functions_statements },
     { "settings.c", settings_statements },
+    { "layers.c", layers_statements },
     { "async_events.c", async_events_statements },
 };
 

@@ -32,4 +32,5 @@ struct statement_table {
 const struct statement_table *schema_statements(size_t index); /* NULL behind the last */
 extern const char *const functions_statements[];
 extern const char *const settings_statements[];
+extern const char *const layers_statements[];
 extern const char *const async_events_statements[];
