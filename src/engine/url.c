@@ -143,9 +143,11 @@ void url_cors_write(const struct url_cors *cors, struct buffer *out)
 
 void function_url_write(const struct function_url *url, struct buffer *out)
 {
-    buffer_appendf(out, "{\"Id\":\"%s\",\"AuthType\":\"%s\",\"InvokeMode\":", url->id,
-                   url->iam ? "AWS_IAM" : "NONE");
-    json_append_string(out, slice_of(url->invoke_mode));
+    buffer_appendf(out, "{\"Id\":\"%s\",\"AuthType\":\"%s\"", url->id, url->iam ? "AWS_IAM" : "NONE");
+    if (url->invoke_mode[0] != '\0') {
+        buffer_append_text(out, ",\"InvokeMode\":");
+        json_append_string(out, slice_of(url->invoke_mode));
+    }
     if (url->has_cors) {
         buffer_append_text(out, ",\"Cors\":");
         url_cors_write(&url->cors, out);
