@@ -13,7 +13,7 @@
 #include "store/store.h"
 
 enum {
-    LAYER_NAME_BYTES_MAX = 64, /* ours, as a function's; the model allows 140 with the ARN around it */
+    LAYER_NAME_BYTES_MAX = 140, /* model: LayerName */
     LAYER_DESCRIPTION_BYTES_MAX = 256,
     LAYER_LICENSE_BYTES_MAX = 512,
     LAYER_RUNTIMES_MAX = 15,
@@ -27,11 +27,13 @@ struct layer_version { /* immutable */
     char *description, *license;  /* NULL: not given */
     char *runtimes[LAYER_RUNTIMES_MAX], *architectures[LAYER_ARCHITECTURES_MAX];
     size_t runtime_count, architecture_count;
+    bool runtimes_given, architectures_given; /* an empty list that was given is told as one */
+    bool extensions;                          /* it has files below extensions/ */
     char digest[65], code_sha256[45];
     uint64_t code_bytes, tree_bytes;
     int64_t created_ms;
-    char *policy; /* JSON of its resource policy; NULL none */
-    char policy_revision[37];
+    char *policy;             /* JSON of its resource policy; NULL none */
+    char policy_revision[37]; /* "": there never was one */
 };
 
 struct layers;
@@ -67,6 +69,13 @@ struct layer_version *layer_version_new(struct slice name);
 void layer_version_free(struct layer_version *version);
 /* A version that is not there is no error, as on AWS. `version` is NULL in `done`. Numbers never return. */
 void layer_delete(struct layers *layers, struct slice name, uint64_t version, layer_saved_fn *done, void *arg);
-/* Replaces its resource policy; empty: none.  err: ERROR_NOT_FOUND, ERROR_PRECONDITION */
+/* Replaces its resource policy; empty: none. `expected_revision`: what policy_revision must still be when it is this one's turn ("" too: whoever
+ * changes a policy has read it).  err: ERROR_NOT_FOUND, ERROR_PRECONDITION */
 void layer_put_policy(struct layers *layers, struct slice name, uint64_t version, struct slice policy,
                       struct slice expected_revision, layer_saved_fn *done, void *arg);
+
+uint64_t layers_code_bytes(
+    const struct layers *layers); /* the zips of all versions, each as often as it is named */
+/* Do the code of `function` and its layers fit, unpacked, into Lambda's limit together? To be asked whenever one of them changes, once tree_bytes is
+ * known.  err: InvalidParameterValueException with AWS's text */
+MUST_CHECK enum outcome layer_sizes_check(const struct function *function, struct error *err);

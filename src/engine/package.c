@@ -30,6 +30,15 @@ struct removal {
 
 /* ---- the table ---- */
 
+static bool is_digest(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (!(name.at[i] >= '0' && name.at[i] <= '9') && !(name.at[i] >= 'a' && name.at[i] <= 'f'))
+            return false;
+    }
+    return name.len == 64;
+}
+
 static struct package *table_find(const struct package_store *store, const char *digest)
 {
     struct package *package = NULL;
@@ -322,6 +331,79 @@ bool package_exists(const struct package_store *store, const char *digest)
     return package && package->present;
 }
 
+uint64_t package_tree_bytes(struct package_store *store, const char *digest)
+{
+    const struct package *package = table_find(store, digest);
+    struct error ignored;
+    uint64_t bytes = 0;
+    if (package && package->known)
+        return package->info.tree_bytes;
+    return package_read_tree_bytes(store->code, digest, &bytes, &ignored) == OK ? bytes : 0;
+}
+
+/* ---- reading a zip ---- */
+
+struct opening {
+    struct package_store *store;
+    char digest[65];
+    int fd;
+    uint64_t bytes;
+    struct error err;
+    package_opened_fn *done;
+    void *arg;
+    uv_work_t work;
+};
+
+static void on_open_zip(uv_work_t *work)
+{
+    struct opening *opening = work->data;
+    char path[96];
+    struct stat st;
+    snprintf(path, sizeof(path), "%s/package.zip", opening->digest);
+    opening->fd = openat(opening->store->code, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (opening->fd >= 0 && fstat(opening->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        opening->bytes = (uint64_t)st.st_size;
+        return;
+    }
+    if (opening->fd < 0 && errno != ENOENT)
+        error_set_sys(&opening->err, errno, "Check the disk that holds the data directory.",
+                      "could not open the package \"%s\"", opening->digest);
+    else
+        error_set(&opening->err, ERROR_NOT_FOUND, "Ask for a new address.", "the package \"%s\" is gone",
+                  opening->digest);
+    fd_drop(&opening->fd);
+}
+
+static void on_opened_zip(uv_work_t *work, int status)
+{
+    struct opening *opening = work->data;
+    struct package_store *store = opening->store;
+    (void)status;
+    if (store->closing) {
+        fd_drop(&opening->fd);
+        error_set(&opening->err, ERROR_UNAVAILABLE, "Try again once the server has started anew.",
+                  "the server is ending");
+    }
+    opening->done(opening->fd, opening->bytes, opening->fd < 0 ? &opening->err : NULL, opening->arg);
+    free(opening);
+    store_one_less(store);
+}
+
+void package_open_zip(struct package_store *store, const char *digest, package_opened_fn *done, void *arg)
+{
+    assert(is_digest(slice_of(digest)));
+    struct opening *opening = memory_new(sizeof(*opening));
+    opening->store = store;
+    snprintf(opening->digest, sizeof(opening->digest), "%s", digest);
+    opening->fd = -1;
+    opening->done = done;
+    opening->arg = arg;
+    opening->work.data = opening;
+    store->under_way++;
+    if (uv_queue_work(store->loop, &opening->work, on_open_zip, on_opened_zip) != 0)
+        abort();
+}
+
 void package_sweep(struct package_store *store)
 {
     struct package *package, *next;
@@ -335,15 +417,6 @@ void package_sweep(struct package_store *store)
 }
 
 /* ---- opening and closing ---- */
-
-static bool is_digest(struct slice name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        if (!(name.at[i] >= '0' && name.at[i] <= '9') && !(name.at[i] >= 'a' && name.at[i] <= 'f'))
-            return false;
-    }
-    return name.len == 64;
-}
 
 static enum outcome store_scan(struct package_store *store, struct error *err)
 {

@@ -21,6 +21,8 @@ struct package_info {
     char digest[65];        /* SHA-256 of the zip, hex */
     char sha256_base64[45]; /* the same as Lambda's CodeSha256 */
     uint64_t zip_bytes, tree_bytes;
+    bool
+        extensions; /* files below extensions/: what a layer with Lambda extensions has; not looked for by package_check */
 };
 
 struct package_store;
@@ -48,6 +50,13 @@ void package_release(struct package_store *store, const char *digest);
 /* At start, once all functions are loaded and have called package_hold: trees that nobody holds are removed. A held one that is missing is logged. */
 void package_sweep(struct package_store *store);
 MUST_CHECK bool package_exists(const struct package_store *store, const char *digest);
+/* At start only (it reads): how large the tree is unpacked; 0 when that cannot be told. */
+uint64_t package_tree_bytes(struct package_store *store, const char *digest);
+/* Opens package.zip for reading, in the pool. A digest that nobody holds any more may still be had while it lies there; what was opened can be read to
+ * its end whatever becomes of the package.
+ *   done  called once, later; `fd` is the callee's to close, -1 on failure.  err: ERROR_NOT_FOUND; ERROR_UNAVAILABLE while the store closes */
+typedef void package_opened_fn(int fd, uint64_t bytes, const struct error *err, void *arg);
+void package_open_zip(struct package_store *store, const char *digest, package_opened_fn *done, void *arg);
 
 /* `hearth unpack-package`: the child's main. fd 3 the zip, fd 4 the directory to fill; prints {"files":n,"bytes":n} or an error as JSON on fd 5.
  * When fd 4 is no directory the zip is only checked. Does not return. */

@@ -69,6 +69,8 @@ void put_work_publish(
     struct put *put); /* after the child: syncs and renames into place, or removes what is aside */
 void put_work_read_info(struct put *put); /* figures of a package that is there, into put->info */
 void put_fail(struct put *put, const struct error *err);
+bool package_has_extensions(int package); /* the open directory of one package */
+MUST_CHECK enum outcome package_read_tree_bytes(int code, const char *digest, uint64_t *out, struct error *err);
 void package_aside_name(const char *prefix, char out[PACKAGE_ASIDE_BYTES]);
 
 /* ---- package_child.c: on the loop ---- */

@@ -1,4 +1,5 @@
 /* What is done for a package off the loop: hashing, writing aside, syncing, renaming. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -133,6 +134,7 @@ static enum outcome publish(struct put *put, struct error *err)
     int aside = -1;
     TRY(dir_open(code, put->aside, false, 0, &aside, err));
     TRY(write_info(put, aside, err));
+    put->info.extensions = package_has_extensions(aside);
     /* One syncfs writes every file and directory of the tree, where an fsync each would wait for the journal once a file: 1,000 files of 8 KB
      * took 0.13 s against 3.7 s. (An fsync of the directory alone would save no file's contents.) */
     if (syncfs(aside) < 0)
@@ -156,14 +158,32 @@ void put_work_publish(struct put *put)
 
 /* ---- one that is there ---- */
 
-static enum outcome read_info(struct put *put, struct error *err)
+/* Is there anything but directories below extensions/? `package` is the open directory of one package. */
+bool package_has_extensions(int package)
+{
+    int fd = openat(package, "tree/extensions", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    bool found = false;
+    if (dir == NULL) {
+        fd_drop(&fd);
+        return false;
+    }
+    for (struct dirent *entry; !found && (entry = readdir(dir)) != NULL;) {
+        struct stat st;
+        found = fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode);
+    }
+    closedir(dir);
+    return found;
+}
+
+enum outcome package_read_tree_bytes(int code, const char *digest, uint64_t *out, struct error *err)
 {
     char path[96];
     struct buffer text = BUFFER_EMPTY;
     AUTO(json_doc)
     yyjson_doc *doc = NULL;
-    snprintf(path, sizeof(path), "%s/package.json", put->info.digest);
-    enum outcome outcome = file_read(put->store->code, path, INFO_BYTES_MAX, &text, err);
+    snprintf(path, sizeof(path), "%s/package.json", digest);
+    enum outcome outcome = file_read(code, path, INFO_BYTES_MAX, &text, err);
     if (outcome == OK)
         outcome = json_parse(buffer_slice(&text), &doc, err);
     buffer_drop(&text);
@@ -171,7 +191,17 @@ static enum outcome read_info(struct put *put, struct error *err)
     yyjson_val *bytes = yyjson_obj_get(yyjson_doc_get_root(doc), "tree_bytes");
     if (!yyjson_is_uint(bytes))
         return error_set(err, ERROR_INTERNAL, disk_hint, "the package's figures are damaged");
-    put->info.tree_bytes = yyjson_get_uint(bytes);
+    *out = yyjson_get_uint(bytes);
+    return OK;
+}
+
+static enum outcome read_info(struct put *put, struct error *err)
+{
+    TRY(package_read_tree_bytes(put->store->code, put->info.digest, &put->info.tree_bytes, err));
+    AUTO(fd)
+    int package = -1;
+    TRY(dir_open(put->store->code, put->info.digest, false, 0, &package, err));
+    put->info.extensions = package_has_extensions(package);
     return OK;
 }
 
