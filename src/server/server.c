@@ -18,6 +18,7 @@
 #include "server/config.h"
 #include "server/data_dir.h"
 #include "server/rights.h"
+#include "services/code_link.h"
 #include "services/service.h"
 #include "store/functions.h"
 
@@ -46,6 +47,7 @@ struct server {
     struct seal *seal;
     struct keyring *keyring;
     struct package_store *packages;
+    struct code_links *code_links;
     struct function_logs *logs;
     struct engine *engine;
     struct api *api;
@@ -249,11 +251,15 @@ static void url_of(const struct http_listener *listener, char out[160])
 static enum outcome open_doors(struct server *s, struct error *err)
 {
     static const struct service *const services[] = { &lambda_service, &sts_service, NULL };
+    s->code_links = code_links_new(&s->loop, s->packages, s->api_url);
     struct api_config api = {
         .account = s->config.account,
         .region = s->config.region,
         .engine = s->engine,
         .logs = s->logs,
+        .code_links = s->code_links,
+        .direct = code_link_request,
+        .direct_arg = s->code_links,
         .gateway_url = s->gateway_url,
         .keyring = s->keyring,
         .services = services,
@@ -294,6 +300,8 @@ static void on_http_closed(void *arg)
         return;
     engine_free(s->engine);
     s->engine = NULL;
+    code_links_free(s->code_links);
+    s->code_links = NULL;
     package_store_close(s->packages);
     s->packages = NULL;
     store_close(s->store, on_store_closed, s);

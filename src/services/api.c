@@ -143,6 +143,7 @@ static struct api_call *call_new(struct api *api, struct http_exchange *x)
     call->engine = api->config.engine;
     call->async_queue = api->config.async_queue;
     call->logs = api->config.logs;
+    call->code_links = api->config.code_links;
     call->gateway_url = api->config.gateway_url;
     call->exchange = x;
     call->body = &c->body;
@@ -317,7 +318,7 @@ static bool health(struct http_exchange *x)
 void api_request(struct http_exchange *x, void *arg)
 {
     struct api *api = arg;
-    if (health(x))
+    if (health(x) || (api->config.direct != NULL && api->config.direct(x, api->config.direct_arg)))
         return;
     struct api_call *c = call_new(api, x);
     struct error err = { 0 };

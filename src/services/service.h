@@ -13,6 +13,7 @@
 struct engine;
 struct async_queue;
 struct function_logs;
+struct code_links;
 struct api;
 struct call;
 
@@ -64,6 +65,7 @@ struct call {
     struct engine *engine;
     struct async_queue *async_queue;
     struct function_logs *logs;
+    struct code_links *code_links;  /* NULL: packages cannot be downloaded */
     const char *gateway_url;        /* "http://127.0.0.1:8080" */
     struct http_exchange *exchange; /* NULL once the client is gone */
     const struct service *service;
@@ -114,6 +116,10 @@ struct api_config {
     struct engine *engine;
     struct async_queue *async_queue;
     struct function_logs *logs;
+    struct code_links *code_links;
+    /* Asked first, for requests that need no key; true: it has taken the exchange. NULL: there are none. */
+    bool (*direct)(struct http_exchange *x, void *arg);
+    void *direct_arg;
     const char *gateway_url; /* borrowed; filled before the first call */
     struct keyring *keyring;
     const struct service *const *services; /* NULL-terminated: server/ names them */
