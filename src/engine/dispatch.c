@@ -11,6 +11,7 @@ void invocation_answer(struct invocation *invocation, const struct invocation_re
 {
     struct engine *engine = invocation->engine;
     engine->in_flight--;
+    tally_leave(invocation);
     if (engine->draining && engine->in_flight == 0)
         (void)uv_timer_start(&engine->drain_timer, engine_drain_step, 0, 0);
     if (invocation->done != NULL)
@@ -24,6 +25,7 @@ void invocation_free(struct invocation *invocation)
     free(invocation->refusal);
     free(invocation->trace);
     free(invocation->client_context);
+    free(invocation->invoked_arn);
     free(invocation);
 }
 
@@ -64,6 +66,7 @@ void invocation_refuse(struct invocation *invocation, const struct error *err, c
 {
     struct engine *engine = invocation->engine;
     invocation->pool = NULL;
+    tally_leave(invocation);
     invocation->refusal = memory_new(sizeof(*err));
     *invocation->refusal = *err;
     invocation->reason = reason;
@@ -99,9 +102,9 @@ struct pool *pool_of(struct engine *engine, struct function *function)
     pool->engine = engine;
     pool->function = function_hold(function);
     pool->actual = actual_runtime(engine, function->runtime);
-    struct function_entry *entry = registry_find(engine, slice_of(function->name));
-    pool->retired = entry == NULL || entry->function != function; /* replaced since the caller found it */
-    package_hold(engine->config.packages, function->digest);
+    pool->retired = !registry_serves(engine, function); /* replaced since the caller found it */
+    pool->tally = tally_of(engine, function);
+    function_hold_packages(engine, function);
     function->pool = pool;
     return pool;
 }
@@ -113,8 +116,9 @@ void pool_maybe_free(struct pool *pool)
     if (pool->in_start_queue)
         DL_DELETE(pool->engine->start_queue, pool);
     pool->function->pool = NULL;
-    package_release(pool->engine->config.packages, pool->function->digest);
+    function_release_packages(pool->engine, pool->function);
     function_release(pool->function);
+    tally_release(pool->tally);
     free(pool);
 }
 
@@ -129,6 +133,17 @@ void pool_retire(struct function *function)
         instance_kill(pool->idle);
     pool->instances--;
     pool_maybe_free(pool);
+}
+
+void pool_move(struct function *from, struct function *to)
+{
+    struct pool *pool = from->pool;
+    from->pool = NULL;
+    to->pool = pool;
+    if (pool == NULL)
+        return;
+    pool->function = function_hold(to);
+    function_release(from);
 }
 
 /* ---- idle instances ---- */
@@ -394,24 +409,18 @@ void dispatch_fail_oldest(struct pool *pool, struct slice error_type, struct sli
 
 /* ---- invoking ---- */
 
-static enum outcome may_run(struct engine *engine, const char **reason, struct error *err)
+static enum outcome may_run(struct engine *engine, const struct tally *tally, const char **reason,
+                            struct error *err)
 {
     if (engine->draining)
         return error_set_code(err, ERROR_UNAVAILABLE, "ServiceException", "Retry: the server is being restarted.",
                               "the server is stopping and takes no new calls");
-    if (engine->in_flight - engine->refused_count < engine->limit)
-        return OK;
-    engine->throttles++;
-    *reason = "ConcurrentInvocationLimitExceeded";
-    return error_set_code(err, ERROR_THROTTLED, "TooManyRequestsException", "Retry later, or raise `concurrency`.",
-                          "Rate Exceeded.");
+    return tally_admit(engine, tally, reason, err);
 }
 
-struct invocation *engine_invoke(struct engine *engine, const struct invocation_input *input,
-                                 invocation_done_fn *done, void *arg)
+static struct invocation *invocation_new(struct engine *engine, const struct invocation_input *input,
+                                         invocation_done_fn *done, void *arg)
 {
-    struct error err;
-    const char *reason = NULL;
     struct invocation *invocation = memory_new(sizeof(*invocation));
     (void)snprintf(invocation->request_id, sizeof(invocation->request_id), "%.*s",
                    SLICE_PRINT(slice_sub(input->request_id, 0, UUID_TEXT_BYTES - 1)));
@@ -420,19 +429,42 @@ struct invocation *engine_invoke(struct engine *engine, const struct invocation_
     invocation->done = done;
     invocation->arg = arg;
     invocation->engine = engine;
-    enum outcome may = may_run(engine, &reason, &err);
-    engine->in_flight++;
-    if (may != OK) {
-        invocation_refuse(invocation, &err, reason);
-        return invocation;
-    }
-    invocation->pool = pool_of(engine, input->function);
+    return invocation;
+}
+
+static void take_context(struct invocation *invocation, const struct invocation_input *input)
+{
     if (input->trace.len > 0)
         invocation->trace = slice_dup(input->trace);
     if (input->client_context.len > 0)
         invocation->client_context = slice_dup(input->client_context);
+    if (input->qualifier.len > 0) {
+        struct buffer arn = BUFFER_EMPTY;
+        buffer_appendf(&arn, "%s:%.*s", input->function->arn,
+                       SLICE_PRINT(slice_sub(input->qualifier, 0, ENGINE_QUALIFIER_BYTES_MAX)));
+        invocation->invoked_arn = slice_dup(buffer_slice(&arn));
+        buffer_drop(&arn);
+    }
+}
+
+struct invocation *engine_invoke(struct engine *engine, const struct invocation_input *input,
+                                 invocation_done_fn *done, void *arg)
+{
+    struct error err;
+    const char *reason = NULL;
+    struct invocation *invocation = invocation_new(engine, input, done, arg);
+    struct pool *pool = pool_of(engine, input->function);
+    enum outcome may = may_run(engine, pool->tally, &reason, &err);
+    engine->in_flight++;
+    if (may != OK) {
+        invocation_refuse(invocation, &err, reason);
+        pool_maybe_free(pool); /* made for this call, when the function was replaced meanwhile */
+        return invocation;
+    }
+    invocation->pool = pool;
+    tally_enter(invocation, pool->tally);
+    take_context(invocation, input);
     engine->invocations++;
-    struct pool *pool = invocation->pool;
     while (pool->idle != NULL) {
         if (instance_key_ends(pool->idle))
             instance_kill(pool->idle);

@@ -84,6 +84,17 @@ static uint32_t calls_of_memory(void)
     return (uint32_t)(calls > ENGINE_CONCURRENCY_MAX ? ENGINE_CONCURRENCY_MAX : calls);
 }
 
+/* Layers first: once the functions are there too, packages that nobody holds are swept away. */
+static enum outcome load_all(struct engine *engine, struct error *err)
+{
+    const struct layers_config config = { .account = engine->config.account,
+                                          .region = engine->config.region,
+                                          .store = engine->config.store,
+                                          .packages = engine->config.packages };
+    TRY(layers_open(engine->loop, &config, &engine->layers, err));
+    return registry_load(engine, err);
+}
+
 enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, struct engine **out,
                          struct error *err)
 {
@@ -96,8 +107,13 @@ enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, st
     if (engine->instances_max > KEEPER_INSTANCES_MAX / 2)
         engine->instances_max = KEEPER_INSTANCES_MAX / 2;
     engine->starts_max = (size_t)uv_available_parallelism() * ENGINE_STARTS_A_CORE;
-    if (registry_load(engine, err) != OK) {
+    do /* xorshift stands still at 0 */
+        random_bytes(&engine->random_state, sizeof(engine->random_state));
+    while (engine->random_state == 0);
+    if (load_all(engine, err) != OK) {
+        engine->closed = true; /* the packages stay as they are */
         registry_free(engine);
+        layers_free(engine->layers);
         free(engine);
         return FAILED;
     }
@@ -114,6 +130,13 @@ enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, st
 
 /* ---- ending ----
  * drain: no new calls; wait for those that run, at most the grace; cut the rest; kill all instances; wait until they are gone. */
+
+/* Those whose pool has no instance yet. */
+static void cut_waiters(struct function *function, const struct error *err)
+{
+    while (function != NULL && function->pool != NULL && function->pool->waiting != NULL)
+        dispatch_refuse_oldest(function->pool, err);
+}
 
 static void cut_all(struct engine *engine)
 {
@@ -135,9 +158,12 @@ static void cut_all(struct engine *engine)
         pool->in_start_queue = false;
         pool_maybe_free(pool);
     }
-    for (size_t k = 0; k < engine->function_count; k++) /* waiters whose pool has no instance yet */
-        while (engine->sorted[k]->function->pool != NULL && engine->sorted[k]->function->pool->waiting != NULL)
-            dispatch_refuse_oldest(engine->sorted[k]->function->pool, &err);
+    struct function_entry *entry, *following;
+    HASH_ITER (hh, engine->functions, entry, following) {
+        cut_waiters(entry->latest, &err);
+        for (size_t k = 0; k < entry->version_count; k++)
+            cut_waiters(entry->versions[k], &err);
+    }
 }
 
 void engine_drain_step(uv_timer_t *timer)
@@ -204,6 +230,7 @@ void engine_free(struct engine *engine)
     HASH_ITER (hh, engine->instances, i, next)
         instance_abandon(i);
     registry_free(engine); /* at once: the rooms below close after this call */
+    layers_free(engine->layers);
     uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer,  (uv_handle_t *)&engine->watch_timer,
                                (uv_handle_t *)&engine->drain_timer, (uv_handle_t *)&engine->refuse_timer,
                                (uv_handle_t *)&engine->start_timer, (uv_handle_t *)&engine->retry_timer,
@@ -229,9 +256,35 @@ uint32_t engine_concurrency_limit(const struct engine *engine)
     return engine->limit;
 }
 
+/* AWS's TotalCodeSize: each version and each layer version with its own zip, though equal ones are stored once. */
 uint64_t engine_code_bytes(const struct engine *engine)
 {
-    return engine->code_bytes;
+    const struct layer_version *layers[64], *versions[64];
+    struct slice after = SLICE_EMPTY;
+    uint64_t bytes = engine->code_bytes;
+    for (bool more = true; more;) {
+        size_t count = layer_list(engine->layers, after, SLICE_EMPTY, SLICE_EMPTY, 64, layers, &more);
+        for (size_t k = 0; k < count; k++) {
+            struct slice name = slice_of(layers[k]->name);
+            uint64_t before = 0;
+            for (bool older = true; older;) {
+                size_t of_it = layer_list_versions(engine->layers, name, before, SLICE_EMPTY, SLICE_EMPTY, 64,
+                                                   versions, &older);
+                for (size_t v = 0; v < of_it; v++)
+                    bytes += versions[v]->code_bytes;
+                before = of_it > 0 ? versions[of_it - 1]->version : 0;
+                older = older && of_it > 0;
+            }
+            after = name;
+        }
+        more = more && count > 0;
+    }
+    return bytes;
+}
+
+struct layers *engine_layers(struct engine *engine)
+{
+    return engine->layers;
 }
 
 size_t engine_function_count(const struct engine *engine)

@@ -543,7 +543,7 @@ bool instance_invoke(struct instance *i, struct invocation *invocation)
         .sequence = i->sequence,
         .deadline_ms = (uint64_t)clock_wall_ms() + timeout_ms,
         .request_id = slice_of(invocation->request_id),
-        .function_arn = slice_of(f->arn),
+        .function_arn = slice_of(invocation->invoked_arn != NULL ? invocation->invoked_arn : f->arn),
         .trace = slice_of(invocation->trace),
         .client_context = slice_of(invocation->client_context),
         .identity = SLICE_EMPTY,

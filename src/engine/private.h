@@ -1,6 +1,8 @@
 /* engine/private: what the engine's own files share. Nobody else includes it.
  *
- *   registry.c   functions by name; create, update, delete (package, then row, then memory)
+ *   registry.c   functions by name, their versions, loading;  changes.c  create, update, delete (package, then row, then memory)
+ *   versions.c   publishing, versions, tags, which version a qualifier means
+ *   settings.c   aliases, policies, URLs;  concurrency.c  who counts as whose call, reservations  (registry.h: what these five share)
  *   dispatch.c   pools, invocations, limits, which instance gets what, retiring
  *   instance_start.c  an instance's ends, key and environment, and the word to the keeper
  *   instance.c   one sandboxed process from then on: channel, output, end
@@ -12,7 +14,9 @@
  *   2. An invocation is in its pool's waiting list, or in an instance, or finished; `done` is called once when it leaves both.
  *   3. engine->in_flight counts invocations that are not finished; engine->instance_count the instances that are not freed.
  *   4. A pool lives while it is its function's current one, or has an instance or a waiter. It holds its function and its package.
- *   5. Callbacks to callers are the last thing a step does: they may call back into the engine. */
+ *   5. The in_flight of all tallies together are the engine's less those that were refused; unreserved_in_flight are those of tallies without a
+ *      reservation.
+ *   6. Callbacks to callers are the last thing a step does: they may call back into the engine. */
 #pragma once
 
 #include <stdio.h>
@@ -42,6 +46,7 @@ enum {
     ENGINE_RETRY_MS = 5,           /* until the keeper, whose socket was full, is asked again */
     LOG_EVENT_BYTES = 100,         /* what an event costs beside its text: an empty line is not for nothing */
     LOG_STREAM_BYTES = 96,
+    ENGINE_QUALIFIER_BYTES_MAX = 128, /* AWS Lambda: of an alias's name */
 };
 
 enum instance_state {
@@ -52,13 +57,25 @@ enum instance_state {
     INSTANCE_STATE_COUNT
 };
 
+/* The calls of all versions of one function. It outlives the function while calls run: whoever points to it holds it. */
+struct tally {
+    unsigned references;
+    size_t in_flight;
+    int64_t reserved; /* -1: none */
+    int64_t
+        claimed; /* what the account keeps free for it: `reserved`, or more while a larger reservation is being written */
+    bool changing; /* a change of its reservation is under way */
+};
+
 struct invocation {
     struct invocation *prev, *next; /* pool->waiting, or engine->refused */
     struct engine *engine;
     struct pool *pool;         /* NULL once refused */
     struct instance *instance; /* NULL while it waits */
     char request_id[UUID_TEXT_BYTES];
+    struct tally *tally;          /* that counts it, held; NULL: refused or answered */
     char *trace, *client_context; /* owned; NULL: none */
+    char *invoked_arn;            /* with the qualifier that was asked for; NULL: the function's */
     struct buffer payload;
     uint32_t sequence;
     bool log_tail;
@@ -75,7 +92,8 @@ struct invocation {
 
 struct pool {
     struct engine *engine;
-    struct function *function;       /* held; its package too */
+    struct function *function;       /* held; its packages too */
+    struct tally *tally;             /* held */
     const struct runtime_id *actual; /* the installed runtime that runs it */
     struct instance *idle;           /* most recently used first */
     struct invocation *waiting;      /* oldest first */
@@ -130,20 +148,38 @@ struct instance {
     struct keeper_event exit_event; /* valid once exited */
 };
 
+struct setting_entry {
+    struct setting setting; /* owned */
+    struct function_entry *function;
+    UT_hash_handle hh; /* engine->urls, when it is one */
+};
+
 struct function_entry {
     char *name;
-    struct function *function; /* held, and its package */
-    bool changing;             /* an update or delete is under way */
+    struct function
+        *latest; /* held, and its packages; NULL when its row could not be read: then it is in no list */
+    struct function **versions;      /* held too; ascending by number */
+    struct setting_entry **settings; /* by kind, then qualifier */
+    size_t version_count, version_cap, setting_count, setting_cap;
+    size_t settings_pending; /* puts under way: each may add one */
+    struct tally *tally;     /* held */
+    bool changing;           /* an update, publication or delete is under way */
+    bool deleting;
     UT_hash_handle hh;
 };
 
 struct engine {
     uv_loop_t *loop;
     struct engine_config config;
+    struct layers *layers;
     struct function_entry *functions;
-    struct function_entry **sorted; /* by name */
+    struct function_entry **sorted; /* those with a $LATEST, by name */
+    struct setting_entry *urls;     /* by the URL's id */
     size_t function_count, function_cap;
-    uint64_t code_bytes;
+    uint64_t code_bytes; /* of all $LATEST and versions */
+    size_t unreserved_in_flight;
+    uint64_t reserved, claimed; /* sums of the functions' */
+    uint64_t random_state;      /* draws between an alias's versions */
     struct instance *instances; /* by the keeper's id */
     struct instance *idle;
     struct pool *start_queue;
@@ -173,9 +209,27 @@ struct engine {
 MUST_CHECK enum outcome registry_load(struct engine *engine, struct error *err);
 void registry_free(struct engine *engine);
 struct function_entry *registry_find(const struct engine *engine, struct slice name);
+bool registry_serves(const struct engine *engine,
+                     const struct function *function); /* is it one of the present ones? */
+/* The packages of its code and of its layers. */
+void function_hold_packages(struct engine *engine, const struct function *f);
+void function_release_packages(struct engine *engine, const struct function *f);
+
+/* concurrency.c */
+struct tally *tally_new(void);
+struct tally *tally_hold(struct tally *tally);
+void tally_release(struct tally *tally);
+struct tally *tally_of(const struct engine *engine, const struct function *function); /* held for the caller */
+/* May one more call of it run?  err: ERROR_THROTTLED, with AWS's reason */
+MUST_CHECK enum outcome tally_admit(struct engine *engine, const struct tally *tally, const char **reason,
+                                    struct error *err);
+void tally_enter(struct invocation *invocation, struct tally *tally);
+void tally_leave(struct invocation *invocation); /* once; nothing when it is not counted */
+void tally_set_reserved(struct engine *engine, struct tally *tally, int64_t reserved); /* -1: none */
 
 /* dispatch.c */
 struct pool *pool_of(struct engine *engine, struct function *function);
+void pool_move(struct function *from, struct function *to); /* which differ in nothing that an instance sees */
 void pool_retire(
     struct function *function); /* a replaced or deleted function: idle instances go, the rest drains */
 void pool_maybe_free(struct pool *pool);

@@ -31,6 +31,25 @@ static void check_pool(const struct pool *pool)
         assert_true(pool->starting >= waiting || pool->in_start_queue);
 }
 
+/* Each tally counts its own calls; together they are those that have not been refused. */
+static void check_tallies(const struct engine *engine, size_t refused)
+{
+    size_t unreserved = engine->in_flight - refused;
+    uint64_t reserved = 0;
+    struct function_entry *entry, *following;
+    HASH_ITER (hh, engine->functions, entry, following) {
+        const struct tally *tally = entry->tally;
+        assert_true(tally->claimed >= tally->reserved);
+        if (tally->reserved < 0)
+            continue;
+        reserved += (uint64_t)tally->reserved;
+        unreserved -= tally->in_flight;
+    }
+    assert_int_equal(unreserved, engine->unreserved_in_flight);
+    assert_int_equal(reserved, engine->reserved);
+    assert_true(engine->claimed >= engine->reserved);
+}
+
 void world_check(struct world *world)
 {
     struct engine *engine = world->engine;
@@ -51,9 +70,18 @@ void world_check(struct world *world)
     const struct invocation *r;
     DL_FOREACH (engine->refused, r)
         refused++;
-    for (size_t k = 0; k < engine->function_count; k++)
-        if (engine->sorted[k]->function->pool != NULL)
-            check_pool(engine->sorted[k]->function->pool);
+    struct function_entry *entry, *following;
+    HASH_ITER (hh, engine->functions, entry, following) {
+        assert_true(entry->latest == NULL || entry->latest->version_number == 0);
+        if (entry->latest != NULL && entry->latest->pool != NULL)
+            check_pool(entry->latest->pool);
+        for (size_t k = 0; k < entry->version_count; k++) {
+            assert_true(k == 0 || entry->versions[k - 1]->version_number < entry->versions[k]->version_number);
+            if (entry->versions[k]->pool != NULL)
+                check_pool(entry->versions[k]->pool);
+        }
+    }
+    check_tallies(engine, refused);
     assert_int_equal(total, engine->instance_count);
     assert_int_equal(count[INSTANCE_STARTING], engine->starting);
     assert_int_equal(count[INSTANCE_IDLE], engine->idle_count);
@@ -152,6 +180,15 @@ static void sandbox_free(struct sandbox *sandbox)
     free(sandbox->environment);
 }
 
+/* What its rows hold beside the package of $LATEST. */
+static size_t rows_references(const struct function_entry *entry)
+{
+    size_t count = entry->latest->layer_count + entry->version_count;
+    for (size_t k = 0; k < entry->version_count; k++)
+        count += entry->versions[k]->layer_count;
+    return count;
+}
+
 void world_end(struct world *world)
 {
     struct engine *engine = world->engine;
@@ -166,6 +203,8 @@ void world_end(struct world *world)
     assert_null(engine->refused);
     assert_null(engine->start_queue);
     size_t functions = engine->function_count, references = 0;
+    for (size_t k = 0; k < engine->function_count; k++)
+        functions += rows_references(engine->sorted[k]);
     engine_free(engine);
     world->engine = NULL;
     world->packages_closed = true;

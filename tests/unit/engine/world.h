@@ -86,6 +86,8 @@ struct world {
     bool packages_wait, rows_wait; /* they answer when the test says world_packages_answer, world_rows_answer */
     bool packages_closed;
     enum error_kind row_error; /* the next row's answer */
+    uint64_t version_serial;
+    uint64_t pointed_to[2]; /* the versions of the setting that was written last */
     struct job *jobs;
     struct principal keys[WORLD_KEYS_MAX];
     size_t key_count;
