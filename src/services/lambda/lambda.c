@@ -42,6 +42,11 @@ static void function_of_body(const struct call *call, struct buffer *out)
     append_function(call, name, SLICE_EMPTY, out);
 }
 
+static void resource_of_path(const struct call *call, struct buffer *out)
+{
+    buffer_append_slice(out, call_path(call, "Resource"));
+}
+
 static void any_resource(const struct call *call, struct buffer *out)
 {
     (void)call;
@@ -54,6 +59,8 @@ static const struct operation lambda_operations[] = {
     /* name, method, path, IAM action, resource, handler, longest body. The hot one first: the front looks in this order. */
     { "Invoke", "POST", FUNCTIONS "/{FunctionName}/invocations", "lambda:InvokeFunction", function_of_path,
       lambda_invoke, INVOKE_PAYLOAD_BYTES_MAX },
+    { "InvokeAsync", "POST", "/2014-11-13/functions/{FunctionName}/invoke-async/", "lambda:InvokeAsync",
+      function_of_path, lambda_invoke_async, INVOKE_PAYLOAD_BYTES_MAX },
     { "GetFunction", "GET", FUNCTIONS "/{FunctionName}", "lambda:GetFunction", function_of_path,
       lambda_get_function, LAMBDA_CONFIGURATION_BYTES_MAX },
     { "GetFunctionConfiguration", "GET", FUNCTIONS "/{FunctionName}/configuration",
@@ -69,6 +76,44 @@ static const struct operation lambda_operations[] = {
     { "DeleteFunction", "DELETE", FUNCTIONS "/{FunctionName}", "lambda:DeleteFunction", function_of_path,
       lambda_delete_function, LAMBDA_CONFIGURATION_BYTES_MAX },
     { "ListFunctions", "GET", FUNCTIONS, "lambda:ListFunctions", any_resource, lambda_list_functions,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "PublishVersion", "POST", FUNCTIONS "/{FunctionName}/versions", "lambda:PublishVersion", function_of_path,
+      lambda_publish_version, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListVersionsByFunction", "GET", FUNCTIONS "/{FunctionName}/versions", "lambda:ListVersionsByFunction",
+      function_of_path, lambda_list_versions_by_function, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "CreateAlias", "POST", FUNCTIONS "/{FunctionName}/aliases", "lambda:CreateAlias", function_of_path,
+      lambda_create_alias, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListAliases", "GET", FUNCTIONS "/{FunctionName}/aliases", "lambda:ListAliases", function_of_path,
+      lambda_list_aliases, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetAlias", "GET", FUNCTIONS "/{FunctionName}/aliases/{Name}", "lambda:GetAlias", function_of_path,
+      lambda_get_alias, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "UpdateAlias", "PUT", FUNCTIONS "/{FunctionName}/aliases/{Name}", "lambda:UpdateAlias", function_of_path,
+      lambda_update_alias, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "DeleteAlias", "DELETE", FUNCTIONS "/{FunctionName}/aliases/{Name}", "lambda:DeleteAlias", function_of_path,
+      lambda_delete_alias, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "PutFunctionConcurrency", "PUT", "/2017-10-31/functions/{FunctionName}/concurrency",
+      "lambda:PutFunctionConcurrency", function_of_path, lambda_put_function_concurrency,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetFunctionConcurrency", "GET", "/2019-09-30/functions/{FunctionName}/concurrency",
+      "lambda:GetFunctionConcurrency", function_of_path, lambda_get_function_concurrency,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency",
+      "lambda:DeleteFunctionConcurrency", function_of_path, lambda_delete_function_concurrency,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "TagResource", "POST", "/2017-03-31/tags/{Resource}", "lambda:TagResource", resource_of_path,
+      lambda_tag_resource, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "UntagResource", "DELETE", "/2017-03-31/tags/{Resource}", "lambda:UntagResource", resource_of_path,
+      lambda_untag_resource, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListTags", "GET", "/2017-03-31/tags/{Resource}", "lambda:ListTags", resource_of_path, lambda_list_tags,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetFunctionCodeSigningConfig", "GET", "/2020-06-30/functions/{FunctionName}/code-signing-config",
+      "lambda:GetFunctionCodeSigningConfig", function_of_path, lambda_get_function_code_signing_config,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config",
+      "lambda:GetRuntimeManagementConfig", function_of_path, lambda_get_runtime_management_config,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetFunctionRecursionConfig", "GET", "/2024-08-31/functions/{FunctionName}/recursion-config",
+      "lambda:GetFunctionRecursionConfig", function_of_path, lambda_get_function_recursion_config,
       LAMBDA_CONFIGURATION_BYTES_MAX },
     { "GetAccountSettings", "GET", "/2016-08-19/account-settings", "lambda:GetAccountSettings", any_resource,
       lambda_get_account_settings, LAMBDA_CONFIGURATION_BYTES_MAX },

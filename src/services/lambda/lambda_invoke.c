@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "events/async_queue.h"
 
 /* Invoke: the hot path. What it does for each call beyond the engine's work: one look at the header fields, one pass over the payload,
  * the payload's buffer handed on and the answer's taken, both without a copy. Allocations: the trace header, in the call's arena. */
@@ -43,8 +44,7 @@ static enum outcome check_headers(const struct invoke_headers *headers, struct e
     static const char code[] = "InvalidParameterValueException";
     AUTO(lambda_checks)
     struct lambda_checks checks = LAMBDA_CHECKS_EMPTY;
-    bool event = slice_is(headers->type, "Event");
-    if (headers->type.len > 0 && !event && !slice_is(headers->type, "RequestResponse") &&
+    if (headers->type.len > 0 && !slice_is(headers->type, "Event") && !slice_is(headers->type, "RequestResponse") &&
         !slice_is(headers->type, "DryRun"))
         lambda_check_failed(&checks, "invocationType", headers->type,
                             "Member must satisfy enum value set: [Event, RequestResponse, DryRun]");
@@ -52,10 +52,6 @@ static enum outcome check_headers(const struct invoke_headers *headers, struct e
         lambda_check_failed(&checks, "logType", headers->log_type,
                             "Member must satisfy enum value set: [None, Tail]");
     TRY(lambda_checks_result(&checks, err));
-    if (event)
-        return error_set_code(
-            err, ERROR_UNSUPPORTED, code, "Invoke with InvocationType RequestResponse.",
-            "InvocationType Event (asynchronous invocations) is not supported by this server yet.");
     if (headers->tenant.len > 0)
         return error_set_code(
             err, ERROR_INVALID, code, "Leave it out.",
@@ -186,13 +182,13 @@ static void add_headers(struct call *call, const struct invocation_result *resul
 }
 
 /* TooManyRequestsException has a member of its own, which the common form of errors does not know. */
-static void reply_throttled(struct call *call, const struct invocation_result *result)
+static void reply_throttled(struct call *call, const char *reason)
 {
     AUTO(json_mut_doc)
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
-    yyjson_mut_obj_add_str(doc, root, "Reason", result->reason);
+    yyjson_mut_obj_add_str(doc, root, "Reason", reason);
     yyjson_mut_obj_add_str(doc, root, "Type", "User");
     yyjson_mut_obj_add_str(doc, root, "message", "Rate Exceeded.");
     call_add_header(call, "x-amzn-ErrorType", SLICE("TooManyRequestsException"));
@@ -204,7 +200,7 @@ static void invoked(const struct invocation_result *result, void *arg)
     struct call *call = arg;
     if (result->status == INVOCATION_REFUSED) {
         if (result->error->kind == ERROR_THROTTLED && result->reason != NULL)
-            reply_throttled(call, result);
+            reply_throttled(call, result->reason);
         else
             call_fail(call, result->error);
         return;
@@ -219,34 +215,101 @@ static void invoked(const struct invocation_result *result, void *arg)
     call_reply_bytes(call, 200, "application/json", &payload);
 }
 
+/* ---- asynchronous: answered when the event is on disk ---- */
+
+/* AWS's answer has no body, and neither a version nor an error: nobody has run yet. */
+static void accepted(enum outcome outcome, const struct error *err, void *arg)
+{
+    struct call *call = arg;
+    if (outcome == OK) {
+        call_add_header(call, "x-amzn-Remapped-Content-Length", SLICE("0"));
+        call_add_header(call, "X-Amzn-Trace-Id", slice_of(call->data));
+        call_reply_empty(call, 202);
+    } else if (err->kind == ERROR_THROTTLED) {
+        reply_throttled(call, "FunctionInvocationRateLimitExceeded");
+    } else {
+        call_fail(call, err);
+    }
+}
+
+/* InvokeAsync, which AWS has kept since 2014, says so in its body. */
+static void accepted_async(enum outcome outcome, const struct error *err, void *arg)
+{
+    if (outcome != OK) {
+        accepted(outcome, err, arg);
+        return;
+    }
+    AUTO(json_mut_doc)
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    yyjson_mut_obj_add_int(doc, root, "Status", 202);
+    call_reply_json(arg, 202, doc);
+}
+
 /* ---- the call ---- */
+
+enum invoke_type { INVOKE_WAIT, INVOKE_EVENT, INVOKE_DRY_RUN };
+
+static enum outcome check_size(const struct call *call, enum invoke_type type, struct error *err)
+{
+    static const char code[] = "RequestEntityTooLargeException", hint[] = "Pass large data by reference.";
+    if (call->body->len > INVOKE_PAYLOAD_BYTES_MAX)
+        return error_set_code(err, ERROR_TOO_LARGE, code, hint,
+                              "Request must be smaller than %d bytes for the InvokeFunction operation",
+                              INVOKE_PAYLOAD_BYTES_MAX);
+    if (type == INVOKE_EVENT && call->body->len > ASYNC_PAYLOAD_BYTES_MAX)
+        return error_set_code(err, ERROR_TOO_LARGE, code, hint,
+                              "%zu byte payload is too large for the Event invocation type (limit %d bytes)",
+                              call->body->len, ASYNC_PAYLOAD_BYTES_MAX);
+    return OK;
+}
+
+/* The function that runs now: of an alias with two versions the one that was drawn. A qualifier stands in the invoked ARN when it was given. */
+static enum outcome find(struct call *call, const struct lambda_target *target, struct invocation_input *input,
+                         struct error *err)
+{
+    input->qualifier = target->qualifier;
+    input->function = engine_route(call->engine, target->name, target->qualifier);
+    if (input->function == NULL) /* recorded: only Invoke names $LATEST when the function is not there */
+        return lambda_not_found(call, target->name,
+                                target->qualifier.len > 0 ? target->qualifier : SLICE("$LATEST"), err);
+    return OK;
+}
+
+/* What all ways of calling have in common: the payload is right, and the invocation has its trace. */
+static enum outcome prepare(struct call *call, enum invoke_type type, struct slice trace,
+                            struct invocation_input *input, struct error *err)
+{
+    TRY(check_size(call, type, err));
+    TRY(lambda_payload_check(buffer_slice(call->body), err));
+    call->data = arena_take(&call->arena, LAMBDA_TRACE_BYTES_MAX);
+    lambda_trace(trace, input->request_id, strcmp(input->function->tracing_mode, "Active") == 0, call->data);
+    input->trace = slice_of(call->data);
+    return OK;
+}
 
 static enum outcome invoke(struct call *call, bool *dry_run, struct error *err)
 {
-    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
     struct invoke_headers headers;
     struct invocation_input input = { .payload = call->body, .request_id = slice_of(call->request_id) };
-    TRY(lambda_target_of(call, LAMBDA_NAME_NAMESPACED, &target, err));
     read_headers(call, &headers);
+    enum invoke_type type = slice_is(headers.type, "DryRun")  ? INVOKE_DRY_RUN
+                            : slice_is(headers.type, "Event") ? INVOKE_EVENT
+                                                              : INVOKE_WAIT;
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
+    TRY(lambda_target_of(call, LAMBDA_NAME_NAMESPACED, &target, err));
     TRY(check_headers(&headers, err));
-    if (target.qualifier.len == 0)
-        target.qualifier = SLICE("$LATEST"); /* recorded: only Invoke names it when the function is not there */
-    TRY(lambda_find(call, &target, &input.function, err));
-    if (call->body->len > INVOKE_PAYLOAD_BYTES_MAX)
-        return error_set_code(
-            err, ERROR_TOO_LARGE, "RequestEntityTooLargeException", "Pass large data by reference.",
-            "Request must be smaller than %d bytes for the InvokeFunction operation", INVOKE_PAYLOAD_BYTES_MAX);
-    TRY(lambda_payload_check(buffer_slice(call->body), err));
+    TRY(find(call, &target, &input, err));
+    TRY(prepare(call, type, headers.trace, &input, err));
     TRY(read_client_context(call, headers.client_context, &input.client_context, err));
-    *dry_run = slice_is(headers.type, "DryRun");
-    if (*dry_run)
-        return OK;
-    call->data = arena_take(&call->arena, LAMBDA_TRACE_BYTES_MAX);
-    lambda_trace(headers.trace, input.request_id, strcmp(input.function->tracing_mode, "Active") == 0, call->data);
-    input.trace = slice_of(call->data);
     input.log_tail = slice_is(headers.log_type, "Tail");
-    /* The invocation is not abandoned when the client goes: it runs on, as on Lambda, and the call waits for it to be freed. */
-    engine_invoke(call->engine, &input, invoked, call);
+    *dry_run = type == INVOKE_DRY_RUN;
+    if (type == INVOKE_EVENT)
+        async_queue_put(call->async_queue, &input, accepted, call);
+    else if (type == INVOKE_WAIT)
+        /* The invocation is not abandoned when the client goes: it runs on, as on Lambda, and the call waits for it to be freed. */
+        engine_invoke(call->engine, &input, invoked, call);
     return OK;
 }
 
@@ -258,4 +321,18 @@ void lambda_invoke(struct call *call)
         call_fail(call, &err);
     else if (dry_run)
         call_reply_empty(call, 204);
+}
+
+void lambda_invoke_async(struct call *call)
+{
+    struct error err = { 0 };
+    struct invoke_headers headers;
+    struct invocation_input input = { .payload = call->body, .request_id = slice_of(call->request_id) };
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
+    read_headers(call, &headers);
+    if (lambda_target_of(call, LAMBDA_NAME_NAMESPACED, &target, &err) != OK ||
+        find(call, &target, &input, &err) != OK || prepare(call, INVOKE_EVENT, headers.trace, &input, &err) != OK)
+        call_fail(call, &err);
+    else
+        async_queue_put(call->async_queue, &input, accepted_async, call);
 }
