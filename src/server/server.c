@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "engine/engine.h"
+#include "events/async_queue.h"
 #include "gateway/gateway.h"
 #include "server/config.h"
 #include "server/data_dir.h"
@@ -50,6 +51,7 @@ struct server {
     struct code_links *code_links;
     struct function_logs *logs;
     struct engine *engine;
+    struct async_queue *async_queue;
     struct api *api;
     struct http_server *api_http, *gateway_http;
     struct http_server
@@ -233,7 +235,9 @@ static enum outcome open_rooms(struct server *s, struct error *err)
         .keeper_lost = on_keeper_lost,
         .arg = s,
     };
-    return engine_open(&s->loop, &engine, &s->engine, err);
+    TRY(engine_open(&s->loop, &engine, &s->engine, err));
+    struct async_queue_config async = { .engine = s->engine, .store = s->store };
+    return async_queue_open(&s->loop, &async, &s->async_queue, err);
 }
 
 static void url_of(const struct http_listener *listener, char out[160])
@@ -256,6 +260,7 @@ static enum outcome open_doors(struct server *s, struct error *err)
         .account = s->config.account,
         .region = s->config.region,
         .engine = s->engine,
+        .async_queue = s->async_queue,
         .logs = s->logs,
         .code_links = s->code_links,
         .direct = code_link_request,
@@ -300,6 +305,8 @@ static void on_http_closed(void *arg)
         return;
     engine_free(s->engine);
     s->engine = NULL;
+    async_queue_free(s->async_queue);
+    s->async_queue = NULL;
     code_links_free(s->code_links);
     s->code_links = NULL;
     package_store_close(s->packages);
@@ -362,6 +369,7 @@ static void on_signal(uv_signal_t *handle, int number)
     notify_systemd("STOPPING=1");
     data_dir_remove_endpoints(s->data_dir);
     s->http_left = 2;
+    async_queue_stop(s->async_queue); /* first: what it would begin now stays on disk */
     engine_drain(s->engine, (uint32_t)s->config.drain_ms, on_engine_drained, s);
     http_server_drain(s->api_http, on_http_drained, s);
     http_server_drain(s->gateway_http, on_http_drained, s);
