@@ -5,7 +5,11 @@
  *   lambda_configuration.c  bodies to drafts: CreateFunction, UpdateFunctionConfiguration, UpdateFunctionCode
  *   lambda_environment.c    environment variables and tags
  *   lambda_render.c     functions to FunctionConfiguration
- *   lambda_functions.c  the handlers of the control plane
+ *   lambda_functions.c  functions: create, update, read, delete, list
+ *   lambda_versions.c   PublishVersion, ListVersionsByFunction;  lambda_aliases.c  aliases and their weights
+ *   lambda_tags.c       TagResource, UntagResource, ListTags;  lambda_concurrency.c  reserved concurrency
+ *   lambda_misc.c       what is only read: account settings, and what nobody can configure here
+ *   lambda_url.c        function URLs' configuration
  *   lambda_invoke.c     Invoke, the hot path;  lambda_payload.c  is this JSON?
  * Truth for shapes: botocore's model. Truth for texts: what AWS answers (recorded snapshots in LocalStack's tests, issues of SDK users).
  * Thread: the loop's. */
@@ -29,6 +33,9 @@ enum {
     LAMBDA_PAYLOAD_DEPTH_MAX = 1000,        /* Jackson's limit, which AWS Lambda has */
     LAMBDA_LIST_MAX = 10000,                /* model: MaxItems */
     LAMBDA_LIST_PAGE_MAX = 50,              /* "Lambda returns a maximum of 50 items in each response" */
+    LAMBDA_ALIAS_NAME_CHARS_MAX = 128,      /* model: Alias */
+    LAMBDA_VERSION_CHARS_MAX = 1024,        /* model: VersionWithLatestPublished, AdditionalVersion */
+    LAMBDA_RESOURCE_CHARS_MAX = 256,        /* model: TaggableResource */
     LAMBDA_REQUEST_BYTES_MAX =
         70167211, /* AWS: "Request must be smaller than 70167211 bytes for the CreateFunction operation" */
     LAMBDA_CONFIGURATION_BYTES_MAX = 1024 * 1024, /* ours: a body without a package */
@@ -61,9 +68,28 @@ struct lambda_target {
  *        InvalidParameterValueException when name and query disagree */
 MUST_CHECK enum outcome lambda_target_of(struct call *call, enum lambda_name_form form, struct lambda_target *out,
                                          struct error *err);
-/* The function, if its qualifier is $LATEST or none. err: ResourceNotFoundException "Function not found: arn:..." */
+/* What a name and its qualifier stand for, borrowed until the loop turns. */
+struct lambda_found {
+    struct function *function;   /* $LATEST, the version, or the one that an alias points to (of two the first) */
+    const struct setting *alias; /* when the qualifier is an alias's name; else NULL */
+};
+/* err: ResourceNotFoundException "Function not found: arn:...[:QUALIFIER]" */
+MUST_CHECK enum outcome lambda_find_qualified(struct call *call, const struct lambda_target *target,
+                                              struct lambda_found *out, struct error *err);
+/* The same when nobody asks for the alias. An invocation draws by an alias's weights instead: engine_route. */
 MUST_CHECK enum outcome lambda_find(struct call *call, const struct lambda_target *target, struct function **out,
                                     struct error *err);
+/* For operations on functions alone: lambda_target_of without a qualifier ($LATEST counts as none).
+ *   err  as there; InvalidParameterValueException "This operation is permitted on Lambda functions only. ..." */
+MUST_CHECK enum outcome lambda_unqualified(struct call *call, enum lambda_name_form form, struct slice *name,
+                                           struct error *err);
+/* The same, and the function is there. err: also ResourceNotFoundException */
+MUST_CHECK enum outcome lambda_find_unqualified(struct call *call, enum lambda_name_form form,
+                                                struct function **out, struct error *err);
+/* "$LATEST" (0) or a version's number as AWS writes it: "7", never "07" or "0". */
+MUST_CHECK bool lambda_version_number(struct slice text, uint64_t *number);
+/* err: ResourceNotFoundException for another region, AccessDeniedException for another account */
+MUST_CHECK enum outcome lambda_check_place(struct call *call, const struct lambda_name *name, struct error *err);
 /* `qualifier` may be empty. */
 enum outcome lambda_not_found(const struct call *call, struct slice name, struct slice qualifier,
                               struct error *err);
@@ -113,7 +139,7 @@ struct lambda_code_update {
     struct buffer zip;         /* the caller's: drop it */
     struct slice architecture; /* these two borrowed from the body; empty: not given */
     struct slice revision_id;
-    bool dry_run;
+    bool dry_run, publish;
 };
 MUST_CHECK enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body,
                                          struct lambda_code_update *out, struct error *err);
@@ -132,7 +158,7 @@ MUST_CHECK enum outcome lambda_environment_fits(const struct function *f, struct
 /* For a page of a list: MaxItems within the model's bounds, Marker decoded. The marker is opaque to clients: base64 of the last name given.
  *   err  ValidationException; InvalidParameterValueException for a marker that is none of ours */
 struct lambda_page {
-    size_t max;         /* at most LAMBDA_LIST_PAGE_MAX */
+    size_t max;         /* at least 1, at most LAMBDA_LIST_PAGE_MAX */
     struct slice after; /* empty: from the beginning; in the call's arena */
 };
 MUST_CHECK enum outcome lambda_read_page(struct call *call, struct lambda_page *out, struct error *err);
@@ -144,11 +170,20 @@ enum lambda_view {
     LAMBDA_VIEW_LIST, /* ListFunctions leaves those out */
 };
 /* FunctionConfiguration. Texts are borrowed from `f`: the document must be written before the loop turns.
- * `qualified`: FunctionArn ends in ":$LATEST", as when the caller asked with that qualifier. */
+ * `qualifier`: what FunctionArn ends in: what the caller asked with, be it a version or an alias; empty: nothing. */
 yyjson_mut_val *lambda_render_configuration(yyjson_mut_doc *doc, const struct function *f, enum lambda_view view,
-                                            bool qualified);
+                                            struct slice qualifier);
 /* Answers with the configuration alone. */
-void lambda_reply_configuration(struct call *call, int status, const struct function *f);
+void lambda_reply_configuration(struct call *call, int status, const struct function *f, struct slice qualifier);
+/* "arn:aws:lambda:REGION:ACCOUNT:function:NAME[:QUALIFIER]" of this server; NUL-terminated, in the call's arena. */
+const char *lambda_function_arn(struct call *call, struct slice name, struct slice qualifier);
+/* A NUL-terminated copy in the call's arena: it outlives the body. */
+struct slice lambda_keep(struct call *call, struct slice text);
+
+/* Is RevisionId, when one was given, the one that there is?  err: PreconditionFailedException */
+MUST_CHECK enum outcome lambda_check_revision(const char *current, struct slice given, struct error *err);
+/* "The operation cannot be performed at this time. ...": another change of the function came between. */
+enum outcome lambda_update_in_progress(struct call *call, struct slice name, struct error *err);
 
 /* Is `payload` JSON (RFC 8259) or empty?  err: InvalidRequestContentException with the position, in Jackson's words as AWS has them.
  * Allocates nothing: this stands on the way of every invocation. */
@@ -166,4 +201,26 @@ void lambda_update_function_configuration(struct call *call);
 void lambda_delete_function(struct call *call);
 void lambda_list_functions(struct call *call);
 void lambda_get_account_settings(struct call *call);
+void lambda_publish_version(struct call *call);
+void lambda_list_versions_by_function(struct call *call);
+void lambda_create_alias(struct call *call);
+void lambda_update_alias(struct call *call);
+void lambda_get_alias(struct call *call);
+void lambda_list_aliases(struct call *call);
+void lambda_delete_alias(struct call *call);
+void lambda_tag_resource(struct call *call);
+void lambda_untag_resource(struct call *call);
+void lambda_list_tags(struct call *call);
+void lambda_put_function_concurrency(struct call *call);
+void lambda_get_function_concurrency(struct call *call);
+void lambda_delete_function_concurrency(struct call *call);
+void lambda_get_function_code_signing_config(struct call *call);
+void lambda_get_runtime_management_config(struct call *call);
+void lambda_get_function_recursion_config(struct call *call);
+void lambda_create_function_url_config(struct call *call);
+void lambda_update_function_url_config(struct call *call);
+void lambda_get_function_url_config(struct call *call);
+void lambda_delete_function_url_config(struct call *call);
+void lambda_list_function_url_configs(struct call *call);
 void lambda_invoke(struct call *call);
+void lambda_invoke_async(struct call *call);

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/codec.h"
+
 /* AWS's front (Coral) reads a body in two steps, and so do we: first types, where the first wrong one ends it with a
  * SerializationException; then every constraint of the model, all violations in one ValidationException. What Lambda itself then
  * demands (a runtime that exists, 4 KB of environment) is an InvalidParameterValueException, one at a time. */
@@ -160,4 +162,93 @@ enum outcome lambda_member(yyjson_val *object, const char *name, enum lambda_typ
         return serialization(err, "a String can not contain the character U+0000");
     *out = value;
     return OK;
+}
+
+/* ---- pages of lists ---- */
+
+/* The model lets most lists be asked for 10,000 items at once (Lambda gives 50 all the same), and these for no more than 50. */
+static int64_t max_items_max(const struct call *call)
+{
+    static const char *const small[] = { "ListLayers", "ListLayerVersions", "ListFunctionUrlConfigs" };
+    for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++)
+        if (strcmp(call->operation->name, small[i]) == 0)
+            return LAMBDA_LIST_PAGE_MAX;
+    return LAMBDA_LIST_MAX;
+}
+
+static enum outcome read_max_items(struct call *call, size_t *max, struct error *err)
+{
+    struct slice text = call_query(call, "MaxItems");
+    uint64_t number = 0;
+    *max = LAMBDA_LIST_PAGE_MAX;
+    if (text.len == 0)
+        return OK;
+    bool negative = text.at[0] == '-';
+    if (!slice_to_u64(negative ? slice_sub(text, 1, text.len) : text, INT32_MAX, &number))
+        return error_set_code(err, ERROR_INVALID, "SerializationException", "Send a whole number.",
+                              "STRING_VALUE can not be converted to an Integer");
+    AUTO(lambda_checks)
+    struct lambda_checks checks = LAMBDA_CHECKS_EMPTY;
+    lambda_check_range(&checks, "maxItems", negative ? -(int64_t)number : (int64_t)number, 1, max_items_max(call));
+    TRY(lambda_checks_result(&checks, err));
+    if (number < *max)
+        *max = (size_t)number;
+    return OK;
+}
+
+/* What we list has names of these: functions, versions ("$LATEST"), "function:version", aliases, layers. */
+static bool marker_ok(struct slice name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_$:.";
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] == '\0' || strchr(allowed, name.at[i]) == NULL)
+            return false;
+    return name.len > 0 && name.len <= LAMBDA_NAME_BYTES_MAX;
+}
+
+enum outcome lambda_read_page(struct call *call, struct lambda_page *out, struct error *err)
+{
+    struct lambda_page page = { 0, SLICE_EMPTY };
+    struct slice marker = call_query(call, "Marker");
+    TRY(read_max_items(call, &page.max, err));
+    if (marker.len > 0) {
+        AUTO(buffer)
+        struct buffer name = BUFFER_EMPTY;
+        if (marker.len > (size_t)LAMBDA_NAME_BYTES_MAX * 2 || !codec_unbase64(&name, marker) ||
+            !marker_ok(buffer_slice(&name)))
+            return error_set_code(err, ERROR_INVALID, "InvalidParameterValueException",
+                                  "Start again without a Marker.", "The Marker is not one that %s gave.",
+                                  call->operation->name);
+        page.after = lambda_keep(call, buffer_slice(&name));
+    }
+    *out = page;
+    return OK;
+}
+
+void lambda_add_marker(yyjson_mut_doc *doc, yyjson_mut_val *root, struct slice last)
+{
+    AUTO(buffer)
+    struct buffer marker = BUFFER_EMPTY;
+    codec_base64(&marker, last);
+    yyjson_mut_obj_add_strncpy(doc, root, "NextMarker", marker.at, marker.len);
+}
+
+/* ---- what several operations refuse alike ---- */
+
+enum outcome lambda_check_revision(const char *current, struct slice given, struct error *err)
+{
+    if (given.len == 0 || slice_is(given, current))
+        return OK;
+    return error_set_code(
+        err, ERROR_PRECONDITION, "PreconditionFailedException", "Read it again, then retry.",
+        "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to "
+        "retrieve the latest Revision Id");
+}
+
+enum outcome lambda_update_in_progress(struct call *call, struct slice name, struct error *err)
+{
+    return error_set_code(
+        err, ERROR_CONFLICT, "ResourceConflictException", "Try again.",
+        "The operation cannot be performed at this time. An update is in progress for resource: %s",
+        lambda_function_arn(call, name, SLICE_EMPTY));
 }

@@ -121,7 +121,6 @@ static const struct unsupported {
     { "ImageConfig", LAMBDA_STRUCTURE, CREATE | CONFIGURATION },
     { "KMSKeyArn", LAMBDA_STRING, CREATE | CONFIGURATION },
     { "Layers", LAMBDA_LIST, CREATE | CONFIGURATION },
-    { "Publish", LAMBDA_BOOLEAN, CREATE | UPDATE_CODE },
     { "PublishTo", LAMBDA_STRING, CREATE | UPDATE_CODE },
     { "SourceKMSKeyArn", LAMBDA_STRING, CODE | UPDATE_CODE },
     { "TenancyConfig", LAMBDA_STRUCTURE, CREATE },
@@ -662,10 +661,11 @@ enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body
 {
     AUTO(reader)
     struct reader r = { .place = place, .body = body, .err = err };
-    struct lambda_code_update update = { BUFFER_EMPTY, SLICE_EMPTY, SLICE_EMPTY, false };
+    struct lambda_code_update update = { BUFFER_EMPTY, SLICE_EMPTY, SLICE_EMPTY, false, false };
     struct slice zip_text = SLICE_EMPTY;
     bool given = false;
     TRY(read_flag(&r, "DryRun", &update.dry_run));
+    TRY(read_flag(&r, "Publish", &update.publish));
     TRY(read_string(&r, body, "RevisionId", &update.revision_id, &given));
     TRY(read_architectures(&r, &update.architecture));
     TRY(read_unsupported(&r, body, UPDATE_CODE));

@@ -157,7 +157,7 @@ bool lambda_qualifier_ok(struct slice qualifier)
     return qualifier.len > 0;
 }
 
-static enum outcome check_place(struct call *call, const struct lambda_name *name, struct error *err)
+enum outcome lambda_check_place(struct call *call, const struct lambda_name *name, struct error *err)
 {
     const char *region = engine_region(call->engine), *account = engine_account(call->engine);
     if (name->region.len > 0 && !slice_is(name->region, region))
@@ -197,7 +197,7 @@ enum outcome lambda_target_of(struct call *call, enum lambda_name_form form, str
                                 "Member must satisfy regular expression pattern: %s", lambda_qualifier_pattern);
     }
     TRY(lambda_checks_result(&checks, err));
-    TRY(check_place(call, &name, err));
+    TRY(lambda_check_place(call, &name, err));
     if (name.qualifier.len > 0 && qualifier.len > 0 && !slice_equal(name.qualifier, qualifier))
         return error_set_code(
             err, ERROR_INVALID, "InvalidParameterValueException", "Give one of the two qualifiers.",
@@ -214,12 +214,79 @@ enum outcome lambda_not_found(const struct call *call, struct slice name, struct
         engine_account(call->engine), SLICE_PRINT(name), qualifier.len > 0 ? ":" : "", SLICE_PRINT(qualifier));
 }
 
+bool lambda_version_number(struct slice text, uint64_t *number)
+{
+    if (slice_is(text, "$LATEST")) {
+        *number = 0;
+        return true;
+    }
+    return text.len > 0 && text.at[0] != '0' && slice_to_u64(text, INT64_MAX, number); /* as SQL counts */
+}
+
+enum outcome lambda_find_qualified(struct call *call, const struct lambda_target *target, struct lambda_found *out,
+                                   struct error *err)
+{
+    struct lambda_found found = { NULL, NULL };
+    uint64_t number = 0;
+    if (target->qualifier.len == 0 || lambda_version_number(target->qualifier, &number))
+        found.function = number == 0 ? engine_find(call->engine, target->name)
+                                     : engine_find_version(call->engine, target->name, number);
+    else {
+        found.alias = engine_setting(call->engine, target->name, SETTING_ALIAS, target->qualifier);
+        if (found.alias != NULL)
+            found.function = engine_find_version(call->engine, target->name, found.alias->alias->version);
+    }
+    if (found.function == NULL)
+        return lambda_not_found(call, target->name, target->qualifier, err);
+    *out = found;
+    return OK;
+}
+
 enum outcome lambda_find(struct call *call, const struct lambda_target *target, struct function **out,
                          struct error *err)
 {
-    struct function *f = engine_find(call->engine, target->name);
-    if (f == NULL || (target->qualifier.len > 0 && !slice_is(target->qualifier, "$LATEST")))
-        return lambda_not_found(call, target->name, target->qualifier, err);
-    *out = f;
+    struct lambda_found found = { NULL, NULL };
+    TRY(lambda_find_qualified(call, target, &found, err));
+    *out = found.function;
     return OK;
+}
+
+enum outcome lambda_unqualified(struct call *call, enum lambda_name_form form, struct slice *name,
+                                struct error *err)
+{
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
+    TRY(lambda_target_of(call, form, &target, err));
+    if (target.qualifier.len > 0 && !slice_is(target.qualifier, "$LATEST"))
+        return error_set_code(
+            err, ERROR_INVALID, "InvalidParameterValueException", "Leave the qualifier out.",
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
+            "operation. Please specify either a function name or an unqualified function ARN.");
+    *name = target.name;
+    return OK;
+}
+
+enum outcome lambda_find_unqualified(struct call *call, enum lambda_name_form form, struct function **out,
+                                     struct error *err)
+{
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
+    TRY(lambda_unqualified(call, form, &target.name, err));
+    return lambda_find(call, &target, out, err);
+}
+
+struct slice lambda_keep(struct call *call, struct slice text)
+{
+    char *copy = arena_take(&call->arena, text.len + 1);
+    memcpy(copy, text.at, text.len);
+    copy[text.len] = '\0';
+    return slice_from(copy, text.len);
+}
+
+const char *lambda_function_arn(struct call *call, struct slice name, struct slice qualifier)
+{
+    AUTO(buffer)
+    struct buffer arn = BUFFER_EMPTY;
+    buffer_appendf(&arn, "arn:aws:lambda:%s:%s:function:%.*s%s%.*s", engine_region(call->engine),
+                   engine_account(call->engine), SLICE_PRINT(name), qualifier.len > 0 ? ":" : "",
+                   SLICE_PRINT(qualifier));
+    return lambda_keep(call, buffer_slice(&arn)).at;
 }

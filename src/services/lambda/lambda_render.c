@@ -4,7 +4,7 @@
 
 /* FunctionConfiguration, as AWS gives it to every client old or new: members that an older model does not know are ignored by its
  * readers, and those that a newer one wants to wait for (State, LastUpdateStatus) are there.
- * Not there: RuntimeVersionConfig (Hearth's runtimes have no ARN), VpcConfig, Layers and what else cannot be set yet. */
+ * Not there: RuntimeVersionConfig (Hearth's runtimes have no ARN), VpcConfig and what else cannot be set yet. */
 
 static void add_map(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct variable *variables, size_t count)
 {
@@ -21,6 +21,14 @@ static void add_nested(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
     if (f->kms_key_arn != NULL)
         yyjson_mut_obj_add_str(doc, object, "KMSKeyArn", f->kms_key_arn);
     yyjson_mut_obj_add_str(doc, yyjson_mut_obj_add_obj(doc, object, "TracingConfig"), "Mode", f->tracing_mode);
+    if (f->layer_count > 0) {
+        yyjson_mut_val *layers = yyjson_mut_obj_add_arr(doc, object, "Layers");
+        for (size_t i = 0; i < f->layer_count; i++) {
+            yyjson_mut_val *layer = yyjson_mut_arr_add_obj(doc, layers);
+            yyjson_mut_obj_add_str(doc, layer, "Arn", f->layers[i].arn);
+            yyjson_mut_obj_add_uint(doc, layer, "CodeSize", f->layers[i].code_bytes);
+        }
+    }
     yyjson_mut_val *architectures = yyjson_mut_obj_add_arr(doc, object, "Architectures");
     yyjson_mut_arr_add_str(doc, architectures, f->architecture);
     yyjson_mut_obj_add_uint(doc, yyjson_mut_obj_add_obj(doc, object, "EphemeralStorage"), "Size", f->tmp_mb);
@@ -33,16 +41,17 @@ static void add_nested(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
 }
 
 yyjson_mut_val *lambda_render_configuration(yyjson_mut_doc *doc, const struct function *f, enum lambda_view view,
-                                            bool qualified)
+                                            struct slice qualifier)
 {
     char modified[CLOCK_TEXT_BYTES];
     clock_lambda_ms(f->modified_ms, modified);
     yyjson_mut_val *object = yyjson_mut_obj(doc);
     yyjson_mut_obj_add_str(doc, object, "FunctionName", f->name);
-    if (qualified) {
-        char arn[sizeof(f->arn) + 16];
-        int len = snprintf(arn, sizeof(arn), "%s:%s", f->arn, f->version);
-        yyjson_mut_obj_add_strncpy(doc, object, "FunctionArn", arn, (size_t)len);
+    if (qualifier.len > 0) {
+        AUTO(buffer)
+        struct buffer arn = BUFFER_EMPTY;
+        buffer_appendf(&arn, "%s:%.*s", f->arn, SLICE_PRINT(qualifier));
+        yyjson_mut_obj_add_strncpy(doc, object, "FunctionArn", arn.at, arn.len);
     } else
         yyjson_mut_obj_add_str(doc, object, "FunctionArn", f->arn);
     yyjson_mut_obj_add_str(doc, object, "Runtime", f->runtime->id);
@@ -65,10 +74,10 @@ yyjson_mut_val *lambda_render_configuration(yyjson_mut_doc *doc, const struct fu
     return object;
 }
 
-void lambda_reply_configuration(struct call *call, int status, const struct function *f)
+void lambda_reply_configuration(struct call *call, int status, const struct function *f, struct slice qualifier)
 {
     AUTO(json_mut_doc)
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_doc_set_root(doc, lambda_render_configuration(doc, f, LAMBDA_VIEW_FULL, false));
+    yyjson_mut_doc_set_root(doc, lambda_render_configuration(doc, f, LAMBDA_VIEW_FULL, qualifier));
     call_reply_json(call, status, doc);
 }
