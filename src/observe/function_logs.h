@@ -1,6 +1,7 @@
 /* observe/function_logs: what functions print. Append-only files, size-bounded, a directory a group: DATA/logs/<group, percent-encoded>/<serial>.log.
  * Lines are "<Unix ms>\t<stream>\t<message, \\ \n \r \t escaped>\n"; a torn last line (a crash) is dropped when it is read.
- * Thread: function_logs_put on the loop; it buffers and a thread of its own writes at least every LOGS_FLUSH_MS: no disk on the invoke path. */
+ * Thread: function_logs_put on the loop; it buffers and a thread of its own writes at least every LOGS_FLUSH_MS: no disk on the invoke path.
+ * The API over the same files (groups, streams, retention, searching) is log_store.h. */
 #pragma once
 
 #include <uv.h>
@@ -17,6 +18,7 @@ enum {
 };
 
 struct function_logs;
+/* loop: where function_logs_work answers; NULL when nobody asks for that. */
 MUST_CHECK enum outcome function_logs_open(uv_loop_t *loop, int data_dir, struct function_logs **out,
                                            struct error *err);
 void function_logs_put(struct function_logs *logs, struct slice group, struct slice stream, int64_t time_ms,

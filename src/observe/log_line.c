@@ -2,6 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/codec.h"
 #include "base/fd.h"
@@ -23,39 +26,65 @@ static const char *escape_of(char c)
 }
 
 /* In runs: nearly all of a message needs no escape, and this stands on the path of every call. */
-static void append_escaped(struct buffer *out, struct slice message)
+void log_escape(struct buffer *out, struct slice text)
 {
     size_t from = 0;
-    for (size_t i = 0; i < message.len; i++) {
-        const char *escape = escape_of(message.at[i]);
+    for (size_t i = 0; i < text.len; i++) {
+        const char *escape = escape_of(text.at[i]);
         if (escape == NULL)
             continue;
-        buffer_append(out, message.at + from, i - from);
+        buffer_append(out, text.at + from, i - from);
         buffer_append(out, escape, 2);
         from = i + 1;
     }
-    buffer_append(out, message.at + from, message.len - from);
+    buffer_append(out, text.at + from, text.len - from);
 }
+
+#define LONG_NAME "%~"
+enum { HASH_TEXT_BYTES = 2 + 32 };
 
 void log_group_directory(struct buffer *out, struct slice group)
 {
+    struct slice whole = group;
+    size_t from = out->len;
     if (group.len > 0 && group.at[0] == '.') { /* never "." or ".." */
         buffer_append_text(out, "%2E");
         group = slice_sub(group, 1, group.len);
     }
     codec_percent(out, group, false);
+    if (out->len - from <= LOG_DIRECTORY_BYTES_MAX)
+        return;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int len = 0;
+    if (EVP_Digest(whole.at, whole.len, digest, &len, EVP_sha256(), NULL) != 1)
+        abort(); /* an OpenSSL without SHA-256: nothing else works either */
+    out->len = from + LOG_DIRECTORY_BYTES_MAX - HASH_TEXT_BYTES;
+    buffer_append_text(out, LONG_NAME); /* never made by percent-encoding */
+    codec_hex(out, slice_from(digest, 16));
 }
 
-static bool unescape(struct buffer *out, struct slice text)
+bool log_group_of_directory(struct slice directory, struct buffer *group)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.at[i];
-        if (c == '\\') {
-            if (++i == text.len)
-                return false;
-            c = text.at[i] == 'n' ? '\n' : text.at[i] == 'r' ? '\r' : text.at[i] == 't' ? '\t' : text.at[i];
-        }
-        buffer_append_byte(out, c);
+    if (directory.len == 0 || directory.at[0] == '.' ||
+        (directory.len == LOG_DIRECTORY_BYTES_MAX &&
+         slice_starts(slice_sub(directory, LOG_DIRECTORY_BYTES_MAX - HASH_TEXT_BYTES, 2), SLICE(LONG_NAME))))
+        return false;
+    return codec_unpercent(group, directory, false);
+}
+
+bool log_unescape(struct buffer *out, struct slice text)
+{
+    while (text.len > 0) {
+        const char *escape = memchr(text.at, '\\', text.len);
+        size_t plain = escape == NULL ? text.len : (size_t)(escape - text.at);
+        buffer_append(out, text.at, plain);
+        if (escape == NULL)
+            return true;
+        if (plain + 1 == text.len)
+            return false;
+        char c = escape[1];
+        buffer_append_byte(out, (char)(c == 'n' ? '\n' : c == 'r' ? '\r' : c == 't' ? '\t' : c));
+        text = slice_sub(text, plain + 2, text.len);
     }
     return true;
 }
@@ -92,30 +121,81 @@ void log_files_scan(int dir, unsigned long *first, unsigned long *last)
     (void)closedir(stream);
 }
 
-void log_line_write(struct buffer *out, int64_t time_ms, struct slice stream, struct slice message)
+void log_file_name(unsigned long serial, char out[LOG_FILE_NAME_BYTES])
 {
-    char time[24];
-    size_t at = sizeof(time);
-    time[--at] = '\t';
-    for (uint64_t left = (uint64_t)time_ms; left > 0 || at == sizeof(time) - 1; left /= 10)
-        time[--at] = (char)('0' + left % 10);
-    buffer_append(out, time + at, sizeof(time) - at);
-    append_escaped(out, stream);
+    (void)snprintf(out, LOG_FILE_NAME_BYTES, "%08lu.log", serial);
+}
+
+static void append_number(struct buffer *out, uint64_t number)
+{
+    char text[24];
+    size_t at = sizeof(text);
+    do
+        text[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    buffer_append(out, text + at, sizeof(text) - at);
+}
+
+void log_line_write(struct buffer *out, int64_t time_ms, int64_t ingested_ms, struct slice stream,
+                    struct slice message)
+{
+    append_number(out, time_ms < 0 ? 0 : (uint64_t)time_ms);
+    if (ingested_ms > time_ms) {
+        buffer_append_byte(out, '+');
+        append_number(out, (uint64_t)ingested_ms - (uint64_t)time_ms);
+    } else if (ingested_ms < time_ms) {
+        buffer_append_byte(out, '-');
+        append_number(out, (uint64_t)time_ms - (uint64_t)ingested_ms);
+    }
     buffer_append_byte(out, '\t');
-    append_escaped(out, message);
+    log_escape(out, stream);
+    buffer_append_byte(out, '\t');
+    log_escape(out, message);
     buffer_append_byte(out, '\n');
+}
+
+enum { TIME_DIGITS_MAX = 15 }; /* until the year 33658: sums of two such never overflow */
+
+/* Digits from *at on; false when there are none, or more than a time has. */
+static bool take_number(const char **at, const char *end, int64_t *out)
+{
+    const char *from = *at;
+    int64_t number = 0;
+    while (*at < end && **at >= '0' && **at <= '9' && *at - from < TIME_DIGITS_MAX)
+        number = number * 10 + (*(*at)++ - '0');
+    *out = number;
+    return *at > from;
+}
+
+bool log_line_split(struct slice line, struct log_line *out)
+{
+    const char *at = line.at, *end = line.at + line.len;
+    int64_t delta = 0;
+    if (line.len == 0 || !take_number(&at, end, &out->time_ms) || at == end)
+        return false;
+    out->ingested_ms = out->time_ms;
+    if (*at == '+' || *at == '-') {
+        bool later = *at++ == '+';
+        if (!take_number(&at, end, &delta) || at == end || delta == 0)
+            return false;
+        out->ingested_ms += later ? delta : -delta;
+    }
+    if (*at++ != '\t')
+        return false;
+    const char *tab = memchr(at, '\t', (size_t)(end - at));
+    if (tab == NULL)
+        return false;
+    out->stream = slice_from(at, (size_t)(tab - at));
+    out->message = slice_from(tab + 1, (size_t)(end - tab - 1));
+    return true;
 }
 
 bool log_line_read(struct slice line, int64_t *time_ms, struct buffer *stream, struct buffer *message)
 {
-    uint64_t time = 0;
-    size_t tab = 0;
-    struct slice rest = line;
-    if (!slice_find(line, '\t', &tab) || !slice_to_u64(slice_split(&rest, '\t'), INT64_MAX, &time) ||
-        !slice_find(rest, '\t', &tab))
+    struct log_line parts;
+    if (!log_line_split(line, &parts) || !log_unescape(stream, parts.stream) ||
+        !log_unescape(message, parts.message))
         return false;
-    if (!unescape(stream, slice_split(&rest, '\t')) || !unescape(message, rest))
-        return false;
-    *time_ms = (int64_t)time;
+    *time_ms = parts.time_ms;
     return true;
 }
