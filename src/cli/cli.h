@@ -14,7 +14,8 @@ enum cli_exit {
     CLI_NO_SERVER = 4,       /* nobody listens */
 };
 
-/* An option: "--name VALUE", "--name=VALUE", "-x VALUE"; `value` NULL makes it a switch. */
+/* An option: "--name VALUE", "--name=VALUE", "-x VALUE"; `value` NULL makes it a switch. A value in brackets, "[ONE|OTHER]", may be left out: only
+ * a next word that is one of those is taken for it. */
 struct cli_option {
     const char *name;
     char letter;       /* 0 none */

@@ -27,6 +27,7 @@ static const struct cli_option options[] = {
     { "memory", 'm', "MB", "128 to 10240; processor time grows with it (128)" },
     { "description", 0, "TEXT", "what it is for" },
     { "role", 0, "ARN", "the role it runs with (hearth-basic)" },
+    { "url", 0, "[NONE|AWS_IAM]", "give it a URL: for anybody, or for signed calls (AWS_IAM, unless it has one)" },
     CLI_JSON_OPTION,
     CLI_DATA_OPTION,
 };
@@ -39,7 +40,8 @@ struct deploy {
     struct project project;
     char *name;
     char *runtime;
-    bool lacks_requirements;
+    char *url; /* its function URL, when one was asked for */
+    bool lacks_requirements, url_is_public;
     yyjson_doc *current; /* the function's configuration before; NULL when there is none */
 };
 
@@ -50,6 +52,7 @@ static void deploy_drop(struct deploy *d)
     project_drop(&d->project);
     text_drop(&d->name);
     text_drop(&d->runtime);
+    text_drop(&d->url);
     json_doc_drop(&d->current);
 }
 
@@ -74,6 +77,9 @@ static int check_line(const struct deploy *d)
             (given->value[0] == '=' || strchr(given->value, '=') == NULL))
             return cli_refuse(d->command, "--env \"%s\": write KEY=VALUE", given->value);
     }
+    const char *url = cli_value(d->line, "url");
+    if (url != NULL && url[0] != '\0' && strcmp(url, "NONE") != 0 && strcmp(url, "AWS_IAM") != 0)
+        return cli_refuse(d->command, "--url is NONE (anybody may call) or AWS_IAM (signed calls)");
     const char *runtime = cli_value(d->line, "runtime");
     if (runtime != NULL && runtime_find(slice_of(runtime)) == NULL)
         return cli_refuse(d->command, "unknown runtime \"%s\"; `hearth runtime list` shows which there are",
@@ -352,6 +358,53 @@ static enum outcome update_configuration(struct deploy *d, bool *changed, struct
     return outcome;
 }
 
+/* ---- its URL ---- */
+
+/* Without a word about who may call, a URL that is there stays as it is, and a new one asks for a signature: nothing is made public unasked. */
+static enum outcome put_url(struct deploy *d, struct error *err)
+{
+    const char *auth = cli_value(d->line, "url");
+    struct buffer target = BUFFER_EMPTY;
+    char body[64];
+    struct error why = { 0 };
+    AUTO(json_doc)
+    yyjson_doc *doc = NULL;
+    if (auth == NULL)
+        return OK;
+    buffer_append_text(&target, "/2021-10-31/functions/");
+    codec_percent(&target, slice_of(d->name), false);
+    buffer_append_text(&target, "/url");
+    enum outcome outcome = client_json(&d->client, "GET", buffer_text(&target), SLICE_EMPTY, &doc, &why);
+    bool there = outcome == OK;
+    bool same = there && (auth[0] == '\0' ||
+                          slice_is(json_slice(yyjson_obj_get(yyjson_doc_get_root(doc), "AuthType")), auth));
+    if (!there && why.kind != ERROR_NOT_FOUND) {
+        *err = why;
+    } else if (!same) {
+        int len = snprintf(body, sizeof(body), "{\"AuthType\":\"%s\"}", auth[0] != '\0' ? auth : "AWS_IAM");
+        json_doc_drop(&doc);
+        outcome = client_json(&d->client, there ? "PUT" : "POST", buffer_text(&target),
+                              slice_from(body, (size_t)len), &doc, err);
+    }
+    buffer_drop(&target);
+    TRY(outcome);
+    d->url = slice_dup(json_slice(yyjson_obj_get(yyjson_doc_get_root(doc), "FunctionUrl")));
+    d->url_is_public = slice_is(json_slice(yyjson_obj_get(yyjson_doc_get_root(doc), "AuthType")), "NONE");
+    return OK;
+}
+
+static void tell_json(const struct deploy *d, yyjson_val *root)
+{
+    AUTO(json_mut_doc)
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *copy = yyjson_val_mut_copy(doc, root);
+    if (d->url != NULL)
+        yyjson_mut_obj_add_str(doc, copy, "FunctionUrl", d->url);
+    char *text = yyjson_mut_val_write(copy, YYJSON_WRITE_PRETTY, NULL);
+    printf("%s\n", text != NULL ? text : "{}");
+    free(text);
+}
+
 static void tell(const struct deploy *d, yyjson_val *root, const char *what)
 {
     char size[CLI_SIZE_BYTES];
@@ -361,6 +414,8 @@ static void tell(const struct deploy *d, yyjson_val *root, const char *what)
            (unsigned long long)yyjson_get_uint(yyjson_obj_get(root, "MemorySize")),
            (unsigned long long)yyjson_get_uint(yyjson_obj_get(root, "Timeout")), size, d->bundle.files,
            d->bundle.files == 1 ? "" : "s");
+    if (d->url != NULL)
+        printf("%s (%s)\n", d->url, d->url_is_public ? "anybody may call it" : "signed calls only");
     if (isatty(STDOUT_FILENO))
         printf("next: hearth invoke %s '{}'\n", d->name);
 }
@@ -391,19 +446,17 @@ static enum outcome deploy(struct deploy *d, const char *folder, struct error *e
         what = changed ? "updated" : "unchanged";
     }
     TRY(settle(d, &after, err));
+    TRY(put_url(d, err));
     if (d->lacks_requirements)
         (void)fprintf(stderr,
                       "note: requirements.txt is in the folder, what it names is not: pip install -r "
                       "%s/requirements.txt -t %s\n",
                       folder, folder);
     yyjson_val *root = yyjson_doc_get_root(after);
-    if (!cli_is_on(d->line, "json")) {
+    if (cli_is_on(d->line, "json"))
+        tell_json(d, root);
+    else
         tell(d, root, what);
-        return OK;
-    }
-    char *text = yyjson_val_write(root, YYJSON_WRITE_PRETTY, NULL);
-    printf("%s\n", text != NULL ? text : "{}");
-    free(text);
     return OK;
 }
 
@@ -442,5 +495,6 @@ const struct cli_command cli_deploy = {
             "    (a pattern a line, as in .gitignore).\n",
     CLI_OPTIONS(options),
     .examples = "    hearth deploy examples/hello-node\n"
-                "    hearth deploy api --name orders --env TABLE=orders --timeout 10 --memory 512\n",
+                "    hearth deploy api --name orders --env TABLE=orders --timeout 10 --memory 512\n"
+                "    hearth deploy examples/hello-node --url NONE\n",
 };

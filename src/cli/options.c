@@ -42,6 +42,16 @@ static int unknown_option(const struct cli_command *command, const char *word, s
     return cli_refuse(command, "unknown option \"%s\"", word);
 }
 
+/* Is `word` the value of an option that may stand without one, "[ONE|OTHER]"? */
+static bool is_one_of(const char *choices, const char *word)
+{
+    struct slice rest = slice_sub(slice_of(choices), 1, strlen(choices) - 2);
+    while (rest.len > 0)
+        if (slice_is(slice_split(&rest, '|'), word))
+            return true;
+    return false;
+}
+
 /* Reads the option at argv[*i]; CLI_GO, or the exit code. */
 static int line_option(const struct cli_command *command, int argc, char **argv, int *i, struct cli_line *out)
 {
@@ -74,7 +84,10 @@ static int line_option(const struct cli_command *command, int argc, char **argv,
         cli_print_help(command);
         return CLI_DONE;
     }
-    if (option->value != NULL && value == NULL) {
+    bool optional = option->value != NULL && option->value[0] == '[';
+    if (optional && value == NULL && *i + 1 < argc && is_one_of(option->value, argv[*i + 1]))
+        value = argv[++*i];
+    if (option->value != NULL && value == NULL && !optional) {
         if (*i + 1 >= argc)
             return cli_refuse(command, "option --%s needs %s behind it", option->name, option->value);
         value = argv[++*i];

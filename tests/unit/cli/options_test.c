@@ -4,10 +4,8 @@
 #include "cli/options.h"
 
 static const struct cli_option options[] = {
-    { "name", 'n', "NAME", "a name" },
-    { "env", 'e', "K=V", "a variable" },
-    { "json", 0, NULL, "json" },
-    { "follow", 'f', NULL, "follow" },
+    { "name", 'n', "NAME", "a name" }, { "env", 'e', "K=V", "a variable" },     { "json", 0, NULL, "json" },
+    { "follow", 'f', NULL, "follow" }, { "url", 0, "[NONE|AWS_IAM]", "a URL" },
 };
 static const struct cli_command command = { .name = "test", .summary = "for the test", CLI_OPTIONS(options) };
 
@@ -44,6 +42,22 @@ static void a_value_may_stand_behind_an_equals_sign_or_close_to_its_letter(void 
     assert_int_equal(read_line(&line, 2, "--name=x=y", "-eK=V"), CLI_GO);
     assert_string_equal(cli_value(&line, "name"), "x=y");
     assert_string_equal(cli_value(&line, "env"), "K=V");
+}
+
+static void a_value_in_brackets_may_be_left_out(void **state)
+{
+    struct cli_line line;
+    (void)state;
+    assert_int_equal(read_line(&line, 2, "--url", "folder"), CLI_GO);
+    assert_string_equal(cli_value(&line, "url"), "");
+    assert_string_equal(line.rest[0], "folder");
+    assert_int_equal(read_line(&line, 3, "--url", "NONE", "folder"), CLI_GO);
+    assert_string_equal(cli_value(&line, "url"), "NONE");
+    assert_int_equal(line.rest_count, 1);
+    assert_int_equal(read_line(&line, 1, "--url"), CLI_GO);
+    assert_string_equal(cli_value(&line, "url"), "");
+    assert_int_equal(read_line(&line, 1, "--url=other"), CLI_GO);
+    assert_string_equal(cli_value(&line, "url"), "other");
 }
 
 static void the_last_of_an_option_wins_and_all_are_kept(void **state)
@@ -100,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_arguments_may_be_mixed),
         cmocka_unit_test(a_value_may_stand_behind_an_equals_sign_or_close_to_its_letter),
+        cmocka_unit_test(a_value_in_brackets_may_be_left_out),
         cmocka_unit_test(the_last_of_an_option_wins_and_all_are_kept),
         cmocka_unit_test(two_dashes_end_the_options_and_one_is_an_argument),
         cmocka_unit_test(what_is_wrong_ends_with_the_usage_code),
