@@ -18,13 +18,14 @@
 #include "base/fd.h"
 #include "base/memory.h"
 
-enum { PLACES = 5 };
+enum { PLACES = 6 };
 struct place {
     const char *inside;
     char outside[PATH_MAX];
 };
 
-static void find_places(const struct sandbox_plan *plan, const char *code, struct place places[PLACES])
+static void find_places(const struct sandbox_plan *plan, const char *code, const char *layer,
+                        struct place places[PLACES])
 {
     places[0].inside = "/var/task";
     snprintf(places[0].outside, PATH_MAX, "%s", code);
@@ -36,6 +37,8 @@ static void find_places(const struct sandbox_plan *plan, const char *code, struc
     snprintf(places[3].outside, PATH_MAX, "%.3000s/%.64s", plan->runtime_dir, plan->lang);
     places[4].inside = "/var/runtime";
     snprintf(places[4].outside, PATH_MAX, "%s", places[1].outside);
+    places[5].inside = "/opt"; /* the host's own is none of ours: without a layer there is nothing */
+    snprintf(places[5].outside, PATH_MAX, "%s", layer);
 }
 
 /* Each element of a list between colons that begins with one of the places, or an equals sign. Owned by the process, which will exec. */
@@ -68,31 +71,65 @@ static char *translate(const char *text, bool is_assignment, const struct place 
     return out.at;
 }
 
-static char **translate_all(char *const *from, bool are_assignments, const struct place places[PLACES])
+/* The Runtime API is not where it is inside a sandbox. */
+static char *translate_port(const char *text, unsigned port)
+{
+    static const char name[] = "AWS_LAMBDA_RUNTIME_API=";
+    struct buffer out;
+    if (port == 0 || strncmp(text, name, sizeof(name) - 1) != 0)
+        return NULL;
+    buffer_init(&out);
+    buffer_appendf(&out, "%s127.0.0.1:%u", name, port);
+    buffer_append_byte(&out, '\0');
+    return out.at;
+}
+
+static char **translate_all(char *const *from, bool are_assignments, unsigned port,
+                            const struct place places[PLACES])
 {
     size_t count = 0;
     while (from[count] != NULL)
         count++;
     char **to = memory_new_array(count + 1, sizeof(*to));
-    for (size_t i = 0; i < count; i++)
-        to[i] = translate(from[i], are_assignments, places);
+    for (size_t i = 0; i < count; i++) {
+        to[i] = are_assignments ? translate_port(from[i], port) : NULL;
+        if (to[i] == NULL)
+            to[i] = translate(from[i], are_assignments, places);
+    }
     return to;
 }
 
-enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***envp, struct error *err)
+/* Where it lies; makes it the working directory. */
+static enum outcome enter_tree(int code_dir, const char *digest, char out[PATH_MAX], struct error *err)
 {
-    char path[KEEPER_DIGEST_BYTES + 8], code[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/tree", plan->digest);
+    char path[KEEPER_DIGEST_BYTES + 8];
+    snprintf(path, sizeof(path), "%s/tree", digest);
     struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
                             .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
     AUTO(fd)
-    int tree = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-    if (tree < 0 || fchdir(tree) < 0 || getcwd(code, sizeof(code)) == NULL)
+    int tree = (int)syscall(SYS_openat2, code_dir, path, &how, sizeof(how));
+    if (tree < 0 || fchdir(tree) < 0 || getcwd(out, PATH_MAX) == NULL)
         return error_set_sys(err, errno, "Deploy the function again.", "could not enter the code \"%s\"", path);
+    return OK;
+}
+
+enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***envp, const char **wrapper,
+                        struct error *err)
+{
+    char code[PATH_MAX], layer[PATH_MAX] = "/dev/null";
+    if (plan->layer_count > 1)
+        return error_set(err, ERROR_UNSUPPORTED, "Merge the layers into one.",
+                         "without a sandbox a function cannot have %zu layers, only one", plan->layer_count);
+    AUTO(fd)
+    int code_dir = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (plan->layer_count == 1)
+        TRY(enter_tree(code_dir, plan->layers[0], layer, err));
+    TRY(enter_tree(code_dir, plan->digest, code, err));
     struct place places[PLACES];
-    find_places(plan, code, places);
-    *argv = translate_all(plan->argv, false, places);
-    *envp = translate_all(plan->envp, true, places);
+    find_places(plan, code, layer, places);
+    *argv = translate_all(plan->argv, false, 0, places);
+    *envp = translate_all(plan->envp, true, plan->runtime_port, places);
+    *wrapper = translate(plan->wrapper, false, places);
     return OK;
 }
 

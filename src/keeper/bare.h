@@ -5,8 +5,10 @@
 
 #include "keeper/sandbox.h"
 
-/* In the runtime's process: enters the code and rewrites arguments and environment. */
-MUST_CHECK enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***envp, struct error *err);
+/* In the runtime's process: enters the code and rewrites arguments, environment and the wrapper's path.
+ *   err  ERROR_UNSUPPORTED: several layers, which nothing but a mount can merge */
+MUST_CHECK enum outcome bare_enter(const struct sandbox_plan *plan, char ***argv, char ***envp,
+                                   const char **wrapper, struct error *err);
 /* In the runtime's process, as its own user by now: can the code be reached by its path? */
 MUST_CHECK enum outcome bare_check(struct error *err);
 /* In the first process: becomes the reaper of all that the function starts; ends them all. */

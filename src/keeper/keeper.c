@@ -42,6 +42,8 @@ struct slot {
     int proc;          /* the sandbox's /proc, where the watch needs it; owned */
     struct scratch_loop loop;
     bool start_failed, started_waits; /* `started_waits`: STARTED is still to be sent, with started_fds */
+    bool entry_refused;
+    bool runtime_api; /* it has the Runtime API's listener */
     bool was_killed, watch_struck;
     bool end_waits; /* EXITED or START_FAILED is still to be sent */
     bool told;      /* it was sent before all was gone: see slot_clean */
@@ -135,6 +137,7 @@ static bool send_end(struct keeper *k, struct slot *s)
                                 .wait_status = s->wait_status,
                                 .oom_killed = s->oom_killed,
                                 .was_killed = s->was_killed,
+                                .entry_refused = s->entry_refused,
                                 .memory_peak = s->memory_peak,
                                 .cpu_us = s->cpu_us };
     snprintf(event.message, sizeof(event.message), "%s", s->message);
@@ -298,6 +301,7 @@ static enum outcome spawn(struct keeper *k, unsigned number, struct error *err)
         return FAILED;
     }
     s->report = fd_take(&ours);
+    s->runtime_api = k->plan->plan.runtime_api;
     s->memory_limit = k->plan->limits.memory_bytes;
     s->memory_mb = k->plan->limits.memory_mb;
     watch_fd(k, s->report, WATCHED_REPORT, number);
@@ -366,13 +370,16 @@ static void on_started(struct keeper *k, unsigned number, int *fds)
     struct keeper_meters m;
     cgroup_open_meters(&k->parts->cgroups, number, &m);
     int listener = k->parts->bare ? -1 : fds[1];
+    int runtime_listener =
+        !s->runtime_api ? -1 : fds[k->parts->bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS];
     s->runtime_pid = host_pid(fds[0]);
     close(fds[0]);
     if (!k->parts->bare && k->parts->cgroups.controllers & CG_MEMORY)
         close(fds[2]);
     else if (!k->parts->bare)
         s->proc = fds[2];
-    const int all[METER_COUNT] = { m.memory_peak, m.memory_now, m.cpu, m.tasks, m.freeze, m.oom, listener };
+    const int all[METER_COUNT] = { m.memory_peak, m.memory_now, m.cpu,    m.tasks,
+                                   m.freeze,      m.oom,        listener, runtime_listener };
     memcpy(s->started_fds, all, sizeof(all));
     s->state = SLOT_RUNNING;
     s->started_waits = true;
@@ -392,7 +399,7 @@ static void on_report(struct keeper *k, unsigned number)
         return;
     bool whole = got == (ssize_t)sizeof(report);
     if (whole && report.type == REPORT_STARTED && s->state == SLOT_STARTING &&
-        fd_count == (k->parts->bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS_MAX)) {
+        fd_count == (size_t)(k->parts->bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS) + s->runtime_api) {
         s->loop = report.loop;
         on_started(k, number, fds);
         return;
@@ -406,6 +413,7 @@ static void on_report(struct keeper *k, unsigned number)
     }
     if (whole && report.type == REPORT_FAILED) {
         s->start_failed = true;
+        s->entry_refused = report.entry_refused != 0;
         s->loop = report.loop;
         snprintf(s->message, sizeof(s->message), "%.*s", (int)sizeof(report.message) - 1, report.message);
         return;

@@ -9,7 +9,9 @@
  * /var/runtime/node_modules (SDK; also /var/node_modules for ES modules), /usr of the host (bin, lib*, libexec, share; never /usr/local), a small /etc,
  * /dev (null zero full random urandom fd stdin stdout stderr), /proc of its own pids, /tmp of its own; all but /tmp read-only, nosuid, nodev.
  * Network: loopback alone; 127.0.0.1:4566 is a listening socket that the server accepts on, for `provided` runtimes 127.0.0.1:9001 too.
- * Descriptors: 0 /dev/null, 1 stdout pipe, 2 stderr pipe, 3 channel; nothing else. */
+ * Descriptors: 0 /dev/null, 1 stdout pipe, 2 stderr pipe, 3 channel (not for `provided`: it asks on 9001); nothing else.
+ * Without a sandbox there is neither /opt of several layers (refused) nor a network of its own: the Runtime API listens on a free port of the host's
+ * loopback, AWS_LAMBDA_RUNTIME_API says which, and anybody on the machine can reach it. */
 #pragma once
 
 #include <stdint.h>
@@ -113,7 +115,11 @@ void keeper_meter_peak_reset(const struct keeper_meters *m);
 bool keeper_freeze(const struct keeper_meters *m, bool frozen); /* false where it cannot */
 void keeper_meters_drop(struct keeper_meters *m);
 
-enum keeper_event_type { KEEPER_STARTED = 1, KEEPER_START_FAILED, KEEPER_EXITED };
+enum keeper_event_type {
+    KEEPER_STARTED = 1,
+    KEEPER_START_FAILED,
+    KEEPER_EXITED,
+};
 struct keeper_event {
     enum keeper_event_type type;
     uint64_t id;
@@ -126,6 +132,8 @@ struct keeper_event {
     bool was_killed; /* EXITED: by keeper_send_kill */
     uint64_t memory_peak, cpu_us; /* EXITED: last figures */
     char message[256];            /* START_FAILED */
+    bool
+        entry_refused; /* START_FAILED: by the function's own fault: its bootstrap is not there or cannot be executed; `message` is what Lambda says */
 };
 /* *got false when nothing waits. err: the keeper is gone (ERROR_INTERNAL): the server must end. */
 MUST_CHECK enum outcome keeper_receive(struct keeper_link *link, struct keeper_event *event, bool *got,

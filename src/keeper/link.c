@@ -35,6 +35,8 @@ enum outcome keeper_send_start(struct keeper_link *link, struct keeper_start *st
     memcpy(s.runtime, start->runtime, sizeof(s.runtime));
     memcpy(s.actual, start->actual, sizeof(s.actual));
     memcpy(s.digest, start->digest, sizeof(s.digest));
+    memcpy(s.layers, start->layers, sizeof(s.layers));
+    memcpy(s.wrapper, start->wrapper, sizeof(s.wrapper));
     int fds[WIRE_START_DESCRIPTORS] = { start->channel, start->out, start->err };
     enum outcome outcome;
     if (start->environment.len > KEEPER_ENVIRONMENT_BYTES_MAX)
@@ -99,9 +101,11 @@ enum outcome keeper_receive(struct keeper_link *link, struct keeper_event *event
         .wait_status = w.wait_status,
         .oom_killed = w.oom_killed,
         .was_killed = w.was_killed,
+        .entry_refused = w.entry_refused,
         .memory_peak = w.memory_peak,
         .cpu_us = w.cpu_us,
         .api_listener = take(fds, count, w.meters, METER_LISTENER),
+        .runtime_listener = take(fds, count, w.meters, METER_RUNTIME_LISTENER),
         .meters = { .memory_peak = take(fds, count, w.meters, METER_PEAK),
                     .memory_now = take(fds, count, w.meters, METER_NOW),
                     .cpu = take(fds, count, w.meters, METER_CPU),

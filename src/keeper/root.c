@@ -163,13 +163,14 @@ static enum outcome clone_beneath(const char *base, const char *path, unsigned l
     return OK;
 }
 
-static enum outcome clone_task(const char *digest, int *out, struct error *err)
+/* The server owns that directory, and it may have been taken over: no link in it may lead out. */
+enum { RESOLVE_CODE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+
+static enum outcome clone_code(const char *digest, const char *what, int *out, struct error *err)
 {
     char path[KEEPER_DIGEST_BYTES + 8];
     snprintf(path, sizeof(path), "%s/tree", digest);
-    /* The server owns that directory, and it may have been taken over: no link in it may lead out. */
-    return clone_beneath("", path, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, "the code", out,
-                         err);
+    return clone_beneath("", path, RESOLVE_CODE, what, out, err);
 }
 
 static int fs_set(int fs, const char *key, const char *value)
@@ -182,6 +183,55 @@ static int fs_mount(int fs, unsigned attributes)
     if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return -1;
     return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+}
+
+static void drop_all(int fds[KEEPER_LAYERS_MAX])
+{
+    for (int i = 0; i < KEEPER_LAYERS_MAX; i++)
+        fd_drop(&fds[i]);
+}
+
+/* Several layers are one overlay of directories that nobody writes to. Its directories are named by descriptors that were opened without
+ * following a link: overlayfs itself would follow one. */
+static enum outcome merge_layers(const struct sandbox_plan *plan, int *out, struct error *err)
+{
+    int trees[KEEPER_LAYERS_MAX];
+    char lower[KEEPER_LAYERS_MAX * 32] = "";
+    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_CODE };
+    enum outcome outcome = OK;
+    memset(trees, -1, sizeof(trees));
+    for (size_t i = plan->layer_count; i > 0 && outcome == OK; i--) { /* the first that is named is the uppermost */
+        char path[KEEPER_DIGEST_BYTES + 8];
+        size_t len = strlen(lower);
+        snprintf(path, sizeof(path), "%s/tree", plan->layers[i - 1]);
+        trees[i - 1] = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+        if (trees[i - 1] < 0)
+            outcome = error_set_sys(err, errno, "Check that it is there and readable.",
+                                    "could not open the layer \"%s\"", path);
+        snprintf(lower + len, sizeof(lower) - len, "%s/proc/self/fd/%d", len > 0 ? ":" : "", trees[i - 1]);
+    }
+    AUTO(fd)
+    int fs = outcome == OK ? (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC) : -1;
+    /* userxattr: what a user namespace may have; it also forbids the redirections that an attribute in a layer could ask for. */
+    if (outcome == OK && (fs < 0 || fs_set(fs, "lowerdir", lower) < 0 ||
+                          syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0 ||
+                          (*out = fs_mount(fs, ATTR_SYSTEM)) < 0))
+        outcome = error_set_sys(
+            err, errno,
+            "Load the kernel's overlay module (modprobe overlay), keep the data directory on a plain file "
+            "system such as ext4, or merge the layers into one.",
+            "could not merge %zu layers on /opt with overlayfs", plan->layer_count);
+    drop_all(trees);
+    return outcome;
+}
+
+static enum outcome clone_layers(const struct sandbox_plan *plan, int *out, struct error *err)
+{
+    if (plan->layer_count == 0)
+        return OK;
+    if (plan->layer_count == 1)
+        return clone_code(plan->layers[0], "the layer", out, err);
+    return merge_layers(plan, out, err);
 }
 
 static enum outcome make_root(int *out, struct error *err)
@@ -301,7 +351,7 @@ static enum outcome mask_proc(struct error *err)
 
 struct parts {
     int copies[BIND_COUNT];
-    int task, runtime, lang, sdk, scratch, root;
+    int task, layers, runtime, lang, sdk, scratch, root;
 };
 
 static void parts_drop(struct parts *p)
@@ -309,6 +359,7 @@ static void parts_drop(struct parts *p)
     for (int i = 0; i < BIND_COUNT; i++)
         fd_drop(&p->copies[i]);
     fd_drop(&p->task);
+    fd_drop(&p->layers);
     fd_drop(&p->runtime);
     fd_drop(&p->lang);
     fd_drop(&p->sdk);
@@ -326,7 +377,10 @@ static enum outcome collect(const struct sandbox_plan *plan, struct parts *p, in
             return error_set_sys(err, errno, hint_kernel, "could not bind \"%s\" into the sandbox", binds[i].from);
     }
     if (!plan->trial) {
-        TRY(clone_task(plan->digest, &p->task, err));
+        TRY(clone_code(plan->digest, "the code", &p->task, err));
+        TRY(clone_layers(plan, &p->layers, err));
+    }
+    if (!plan->trial && *plan->family) {
         char path[PATH_MAX];
         snprintf(path, sizeof(path), "runtimes/%s", plan->family);
         TRY(clone_beneath(plan->share_dir, path, RESOLVE_NO_MAGICLINKS, "the bootstrap", &p->runtime, err));
@@ -353,6 +407,8 @@ static enum outcome fill(const struct sandbox_plan *plan, struct parts *p, int p
     TRY(attach(p->scratch, p->root, "tmp", err));
     if (p->task >= 0)
         TRY(attach(p->task, p->root, "var/task", err));
+    if (p->layers >= 0)
+        TRY(attach(p->layers, p->root, "opt", err));
     if (p->runtime >= 0)
         TRY(attach(p->runtime, p->root, "var/runtime/hearth", err));
     if (p->lang >= 0)
@@ -368,7 +424,7 @@ enum outcome root_build(const struct sandbox_plan *plan, int *proc, struct scrat
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return error_set_sys(err, errno, hint_kernel, "could not make the sandbox's mounts private");
     AUTO(parts)
-    struct parts p = { .task = -1, .runtime = -1, .lang = -1, .sdk = -1, .scratch = -1, .root = -1 };
+    struct parts p = { .task = -1, .layers = -1, .runtime = -1, .lang = -1, .sdk = -1, .scratch = -1, .root = -1 };
     memset(p.copies, -1, sizeof(p.copies));
     TRY(collect(plan, &p, proc, loop, err));
     /* pivot_root wants the new root to be attached somewhere; what lies below /usr was copied by now. */

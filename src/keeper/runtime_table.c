@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 static const struct runtime_id runtimes[] = {
-    { "nodejs18.x", RUNTIME_NODE, 18, 0, false },   { "nodejs20.x", RUNTIME_NODE, 20, 0, false },
-    { "nodejs22.x", RUNTIME_NODE, 22, 0, false },   { "nodejs24.x", RUNTIME_NODE, 24, 0, true },
-    { "python3.9", RUNTIME_PYTHON, 3, 9, false },   { "python3.10", RUNTIME_PYTHON, 3, 10, false },
-    { "python3.11", RUNTIME_PYTHON, 3, 11, false }, { "python3.12", RUNTIME_PYTHON, 3, 12, false },
-    { "python3.13", RUNTIME_PYTHON, 3, 13, false }, { "python3.14", RUNTIME_PYTHON, 3, 14, false },
+    { "nodejs18.x", RUNTIME_NODE, 18, 0, false },      { "nodejs20.x", RUNTIME_NODE, 20, 0, false },
+    { "nodejs22.x", RUNTIME_NODE, 22, 0, false },      { "nodejs24.x", RUNTIME_NODE, 24, 0, true },
+    { "python3.9", RUNTIME_PYTHON, 3, 9, false },      { "python3.10", RUNTIME_PYTHON, 3, 10, false },
+    { "python3.11", RUNTIME_PYTHON, 3, 11, false },    { "python3.12", RUNTIME_PYTHON, 3, 12, false },
+    { "python3.13", RUNTIME_PYTHON, 3, 13, false },    { "python3.14", RUNTIME_PYTHON, 3, 14, false },
+    { "provided.al2", RUNTIME_PROVIDED, 0, 0, false }, { "provided.al2023", RUNTIME_PROVIDED, 0, 0, false },
 };
 
 const struct runtime_id *runtime_find(struct slice id)
@@ -30,6 +31,8 @@ const struct runtime_id *runtime_at(size_t index)
 bool runtime_installed(const struct keeper_config *config, const struct runtime_id *runtime, char how[256])
 {
     char path[PATH_MAX];
+    if (runtime->family == RUNTIME_PROVIDED) /* the function brings it */
+        return true;
     if (runtime->family == RUNTIME_PYTHON) {
         /* The system's own interpreter alone: /usr/local and version managers are not inside a sandbox. */
         snprintf(path, sizeof(path), "/usr/bin/%s", runtime->id);

@@ -9,6 +9,7 @@
 #include "keeper/sandbox.h"
 
 #include "keeper/bare.h"
+#include "keeper/entry.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +41,10 @@
 
 static const char hint[] = "Run \"hearth doctor\".";
 enum { FIRST_LOW_DESCRIPTOR = 10, LISTENER_BACKLOG = 128 };
+enum {
+    WORDS_BROKEN = '-',
+    WORDS_REFUSED = 'e'
+}; /* the first byte of what the runtime's process says when it cannot exec */
 
 struct first {
     struct sandbox_plan plan; /* own copy: its descriptors move */
@@ -47,7 +52,8 @@ struct first {
     int runtime_pidfd;
     int go;     /* write end: tells the runtime process that the root is built */
     int failed; /* read end: its words when it cannot exec; its end when it could */
-    int thaw, proc, listener, signals;
+    int thaw, proc, listener, runtime_listener, signals;
+    bool entry_refused;
     struct scratch_loop loop;
 };
 
@@ -125,16 +131,18 @@ static enum outcome drop_rights(const struct sandbox_plan *p, struct error *err)
     return p->bare && p->own_users ? confine_bare(err) : confine_drop(p->uid, p->gid, p->own_users, err);
 }
 
-static enum outcome become_runtime(const struct sandbox_plan *p, struct error *err)
+static enum outcome become_runtime(const struct sandbox_plan *p, bool *entry_refused, struct error *err)
 {
     AUTO(fd)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null < 0 || dup2(null, 0) < 0 || dup2(p->out, 1) < 0 || dup2(p->err, 2) < 0 || dup2(p->channel, 3) < 0 ||
-        close_range(4, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+    if (null < 0 || dup2(null, 0) < 0 || dup2(p->out, 1) < 0 || dup2(p->err, 2) < 0 ||
+        (!p->runtime_api && dup2(p->channel, 3) < 0) ||
+        close_range(p->runtime_api ? 3 : 4, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
         return error_set_sys(err, errno, hint, "could not arrange the function's descriptors");
     char **argv = NULL, **envp = NULL;
+    const char *wrapper = p->wrapper;
     if (p->bare)
-        TRY(bare_enter(p, &argv, &envp, err));
+        TRY(bare_enter(p, &argv, &envp, &wrapper, err));
     else if (chdir("/var/task") < 0)
         return error_set_sys(err, errno, "Make the package's folders readable for everybody, as AWS Lambda asks.",
                              "could not enter /var/task");
@@ -147,7 +155,15 @@ static enum outcome become_runtime(const struct sandbox_plan *p, struct error *e
     TRY(filter_load(&p->filters->allow, err));
     TRY(filter_load(&p->filters->refuse, err));
     /* From here the environment counts (LD_PRELOAD, LD_LIBRARY_PATH): only this exec sees it, with every right already gone. */
-    execve(p->bare ? argv[0] : p->argv[0], p->bare ? argv : p->argv, p->bare ? envp : p->envp);
+    if (!p->bare) {
+        argv = (char **)(uintptr_t)p->argv;
+        envp = (char **)(uintptr_t)p->envp;
+    }
+    if (p->runtime_api)
+        return entry_bootstrap(argv, envp, entry_refused, err);
+    if (*wrapper)
+        entry_wrapper(wrapper, argv, envp);
+    execve(argv[0], argv, envp);
     return error_set_sys(err, errno, "Check that the runtime is installed: \"hearth doctor\".",
                          "could not start \"%s\"", p->argv[0]);
 }
@@ -156,15 +172,20 @@ static _Noreturn void runtime_process(const struct sandbox_plan *p, int go, int 
 {
     struct error err = { .kind = ERROR_NONE };
     char byte;
+    bool entry_refused = false;
     enum outcome outcome = cgroup_join(p->cgroups, p->slot, &err);
     if (outcome == OK && read(go, &byte, 1) != 1)
         _exit(1); /* the first process failed, and says so itself */
     unshare(
         CLONE_NEWCGROUP); /* so that /proc/self/cgroup says "/", not where on the host; no matter where the kernel has none */
     if (outcome == OK)
-        outcome = become_runtime(p, &err);
+        outcome = become_runtime(p, &entry_refused, &err);
     (void)outcome;
-    (void)!write(failed, err.message, strlen(err.message));
+    /* One write: our rights are gone, and what reads it goes on at once. */
+    char words[1 + sizeof(err.message)];
+    words[0] = entry_refused ? WORDS_REFUSED : WORDS_BROKEN;
+    memcpy(words + 1, err.message, sizeof(err.message));
+    (void)!write(failed, words, 1 + strlen(err.message));
     _exit(1);
 }
 
@@ -226,25 +247,44 @@ static enum outcome map_users(const struct sandbox_plan *p, uid_t uid, gid_t gid
     return outcome;
 }
 
-static enum outcome open_network(int *listener, struct error *err)
+static enum outcome raise_loopback(struct error *err)
 {
     AUTO(fd)
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct ifreq lo = { .ifr_name = "lo" };
     if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &lo) < 0)
         return error_set_sys(err, errno, hint, "could not read the sandbox's loopback interface");
     lo.ifr_flags |= IFF_UP | IFF_RUNNING;
+    if (ioctl(fd, SIOCSIFFLAGS, &lo) < 0)
+        return error_set_sys(err, errno, hint, "could not raise the sandbox's loopback interface");
+    return OK;
+}
+
+/* port 0: any that is free; *port_out says which. */
+static enum outcome open_listener(unsigned port, int *listener, unsigned *port_out, struct error *err)
+{
+    AUTO(fd)
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_in at = { .sin_family = AF_INET,
-                              .sin_port = htons(KEEPER_API_PORT),
+                              .sin_port = htons((uint16_t)port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof(at);
     int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (ioctl(fd, SIOCSIFFLAGS, &lo) < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-        listen(fd, LISTENER_BACKLOG) < 0)
-        return error_set_sys(err, errno, hint, "could not listen on 127.0.0.1:%d inside the sandbox",
-                             (int)KEEPER_API_PORT);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, LISTENER_BACKLOG) < 0 ||
+        getsockname(fd, (struct sockaddr *)&at, &len) < 0)
+        return error_set_sys(err, errno, hint, "could not listen on 127.0.0.1:%u for the sandbox", port);
+    *port_out = ntohs(at.sin_port);
     *listener = fd_take(&fd);
     return OK;
+}
+
+static enum outcome open_network(struct first *f, struct error *err)
+{
+    unsigned port;
+    TRY(raise_loopback(err));
+    TRY(open_listener(KEEPER_API_PORT, &f->listener, &port, err));
+    return f->plan.runtime_api ? open_listener(KEEPER_RUNTIME_API_PORT, &f->runtime_listener, &port, err) : OK;
 }
 
 /* Waits for the exec: the pipe ends without a word when it has happened. */
@@ -253,14 +293,15 @@ static enum outcome start_runtime(struct first *f, struct error *err)
     if (write(f->go, "g", 1) != 1)
         return error_set_sys(err, errno, hint, "the runtime's process ended early");
     fd_drop(&f->go);
-    char words[256];
+    char words[1 + 256];
     ssize_t got;
     do
         got = read(f->failed, words, sizeof(words) - 1);
     while (got < 0 && errno == EINTR);
     if (got != 0) {
         words[got > 0 ? got : 0] = '\0';
-        return error_set(err, ERROR_INTERNAL, hint, "%s", got > 0 ? words : "the runtime's process is gone");
+        f->entry_refused = got > 0 && words[0] == WORDS_REFUSED;
+        return error_set(err, ERROR_INTERNAL, hint, "%s", got > 1 ? words + 1 : "the runtime's process is gone");
     }
     fd_drop(&f->failed);
     return OK;
@@ -281,6 +322,8 @@ static enum outcome build(struct first *f, uid_t outer_uid, gid_t outer_gid, str
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
+    if (p->bare && p->runtime_api) /* before the clone: its environment must say where */
+        TRY(open_listener(0, &f->runtime_listener, &p->runtime_port, err));
     TRY(p->trial ? OK : clone_runtime(f, err));
     sigprocmask(SIG_BLOCK, &child, NULL);
     if ((f->signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
@@ -291,7 +334,7 @@ static enum outcome build(struct first *f, uid_t outer_uid, gid_t outer_gid, str
     }
     if (sethostname("sandbox", 7) < 0)
         return error_set_sys(err, errno, hint, "could not name the sandbox");
-    TRY(open_network(&f->listener, err));
+    TRY(open_network(f, err));
     TRY(root_build(p, &f->proc, &f->loop, err));
     if (p->trial)
         return OK;
@@ -302,7 +345,9 @@ static enum outcome build(struct first *f, uid_t outer_uid, gid_t outer_gid, str
 static void tell(const struct first *f, enum report_type type, int wait_status, const char *message, const int *fds,
                  size_t fd_count)
 {
-    struct sandbox_report report = { .type = type, .wait_status = wait_status, .loop = f->loop };
+    struct sandbox_report report = {
+        .type = type, .wait_status = wait_status, .entry_refused = f->entry_refused, .loop = f->loop
+    };
     if (message != NULL)
         snprintf(report.message, sizeof(report.message), "%s", message);
     (void)!wire_send(f->plan.report, &report, sizeof(report), NULL, 0, fds, fd_count);
@@ -368,6 +413,7 @@ static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer
                        .thaw = -1,
                        .proc = -1,
                        .listener = -1,
+                       .runtime_listener = -1,
                        .signals = -1,
                        .loop = SCRATCH_LOOP_NONE };
     struct cgroup_trees trees = *plan->cgroups;
@@ -380,8 +426,11 @@ static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer
     }
     if (f.plan.trial)
         _exit(0);
-    int fds[REPORT_DESCRIPTORS_MAX] = { f.runtime_pidfd, f.listener, f.proc };
-    tell(&f, REPORT_STARTED, 0, NULL, fds, f.plan.bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS_MAX);
+    int fds[REPORT_DESCRIPTORS_MAX] = { f.runtime_pidfd, f.listener, f.proc, -1 };
+    size_t count = f.plan.bare ? REPORT_DESCRIPTORS_BARE : REPORT_DESCRIPTORS;
+    if (f.plan.runtime_api)
+        fds[count++] = f.runtime_listener;
+    tell(&f, REPORT_STARTED, 0, NULL, fds, count);
     /* Keep nothing that is not needed: the socket to the keeper, the signals, the thaw. Then give up what rights are left. */
     int keep[] = { f.plan.report, f.signals, f.thaw };
     descriptors_keep(keep, 3, 0);

@@ -34,14 +34,19 @@ struct sandbox_plan {
     bool trial;     /* the probe: build the root, then end with 0 */
     uid_t uid;      /* inside */
     gid_t gid;
-    const char *digest;      /* "<digest>/tree" below the working directory, which is DATA/code */
+    const char *digest;                        /* "<digest>/tree" below the working directory, which is DATA/code */
+    const char (*layers)[KEEPER_DIGEST_BYTES]; /* the same, in order; KEEPER_LAYERS_MAX of them, unused ones "" */
+    size_t layer_count;
+    const char *wrapper;     /* executed in the runtime's place, with its command line; "" none */
+    bool runtime_api;        /* `provided`: the function's own bootstrap is the program, its listener is ours */
+    unsigned runtime_port;   /* without a sandbox: where that one listens */
     const char *share_dir;   /* "" in a trial */
-    const char *family;      /* "node" or "python" */
+    const char *family;      /* "node" or "python"; "" nothing of ours is inside */
     const char *runtime_dir; /* "" none */
     const char *lang;        /* below runtime_dir: "nodejs20.x/lang"; "" none */
     const char *sdk_dir;     /* where `sdk` is; "" none */
     const char *sdk;         /* below sdk_dir: "sdk-node20/node_modules" */
-    char *const *argv;
+    char *const *argv;       /* with runtime_api: the places where the bootstrap may be (entry.h) */
     char *const *envp;
     uint32_t tmp_mb;
     int scratch_dir, template_fd; /* template -1: tmpfs */

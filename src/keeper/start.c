@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "keeper/entry.h"
 
 static const char hint[] = "This is a bug of Hearth's, or its server process has been taken over.";
 static const char hint_start[] = "Run \"hearth doctor\".";
@@ -23,12 +24,25 @@ static bool is_text(const char *at, size_t size)
     return memchr(at, '\0', size) != NULL;
 }
 
-static bool is_digest(const char *digest)
+static bool is_digest(const char digest[KEEPER_DIGEST_BYTES])
 {
     for (int i = 0; i < KEEPER_DIGEST_BYTES - 1; i++)
         if (!isdigit((unsigned char)digest[i]) && !(digest[i] >= 'a' && digest[i] <= 'f'))
             return false;
     return digest[KEEPER_DIGEST_BYTES - 1] == '\0';
+}
+
+/* Digests without a gap, then nothing. */
+static bool are_layers(const char layers[KEEPER_LAYERS_MAX][KEEPER_DIGEST_BYTES])
+{
+    size_t used = 0;
+    while (used < KEEPER_LAYERS_MAX && layers[used][0] != '\0')
+        if (!is_digest(layers[used++]))
+            return false;
+    for (; used < KEEPER_LAYERS_MAX; used++)
+        if (layers[used][0] != '\0')
+            return false;
+    return true;
 }
 
 /* "NAME=value\0", NAME as a shell takes it. */
@@ -82,6 +96,8 @@ static enum outcome check_fields(const struct start_request *r, struct error *er
     if (asked == NULL || actual == NULL || asked->family != actual->family)
         return error_set(err, ERROR_INVALID, hint, "START asks for runtime \"%s\" on \"%s\"", s->runtime,
                          s->actual);
+    if (!are_layers(s->layers) || !is_text(s->wrapper, sizeof(s->wrapper)))
+        return error_set(err, ERROR_INVALID, hint, "START names its layers or its wrapper wrongly");
     if (s->memory_mb < KEEPER_MEMORY_MB_MIN || s->memory_mb > KEEPER_MEMORY_MB_MAX ||
         s->tmp_mb < KEEPER_TMP_MB_MIN || s->tmp_mb > KEEPER_TMP_MB_MAX)
         return error_set(err, ERROR_INVALID, hint, "START asks for %u MB of memory and %u MB of /tmp", s->memory_mb,
@@ -174,6 +190,40 @@ static enum outcome plan_python(const struct runtime_id *actual, struct start_pl
     return OK;
 }
 
+/* Which of Lambda's two places its bootstrap is in is seen inside. */
+static enum outcome plan_provided(struct start_plan *out)
+{
+    out->plan.family = "";
+    out->plan.runtime_api = true;
+    out->plan.wrapper = ""; /* AWS Lambda: wrapper scripts are not for OS-only runtimes */
+    for (size_t i = 0; i < ENTRY_PLACES; i++)
+        out->argv[i] = (char *)(uintptr_t)entry_places[i];
+    out->argv[ENTRY_PLACES] = NULL;
+    return OK;
+}
+
+static enum outcome plan_runtime(struct parts_of_keeper *parts, const struct runtime_id *actual,
+                                 struct start_plan *out, struct error *err)
+{
+    switch (actual->family) {
+    case RUNTIME_NODE:
+        return plan_node(parts, actual, out, err);
+    case RUNTIME_PYTHON:
+        return plan_python(actual, out, err);
+    case RUNTIME_PROVIDED:
+        break;
+    }
+    return plan_provided(out);
+}
+
+static size_t count_layers(const struct wire_start *s)
+{
+    size_t count = 0;
+    while (count < KEEPER_LAYERS_MAX && s->layers[count][0] != '\0')
+        count++;
+    return count;
+}
+
 static void point_into(struct start_request *request, char **envp)
 {
     size_t n = 0;
@@ -194,6 +244,9 @@ enum outcome start_plan_make(struct parts_of_keeper *parts, struct start_request
         .uid = privileged ? parts->config.uid_base + 1 + slot : SANDBOX_USER_INSIDE,
         .gid = privileged ? parts->config.uid_base + 1 + slot : SANDBOX_GROUP_INSIDE,
         .digest = s->digest,
+        .layers = s->layers,
+        .layer_count = count_layers(s),
+        .wrapper = s->wrapper,
         .share_dir = parts->share_dir,
         .runtime_dir = "",
         .lang = "",
@@ -226,7 +279,7 @@ enum outcome start_plan_make(struct parts_of_keeper *parts, struct start_request
         .data_bytes = memory_limited ? 0 : ((uint64_t)s->memory_mb * 2 + 1024) * 1024 * 1024,
     };
     const struct runtime_id *actual = runtime_find(slice_of(s->actual));
-    TRY(actual->family == RUNTIME_NODE ? plan_node(parts, actual, out, err) : plan_python(actual, out, err));
+    TRY(plan_runtime(parts, actual, out, err));
     point_into(request, out->envp);
     if (parts->bare && !privileged) {
         out->plan.uid = geteuid();

@@ -21,6 +21,8 @@ struct wire_start {
     char runtime[KEEPER_RUNTIME_BYTES];
     char actual[KEEPER_RUNTIME_BYTES];
     char digest[KEEPER_DIGEST_BYTES];
+    char layers[KEEPER_LAYERS_MAX][KEEPER_DIGEST_BYTES];
+    char wrapper[KEEPER_WRAPPER_BYTES];
     uint32_t memory_mb, tmp_mb;
     uint32_t environment_bytes;
 };
@@ -34,6 +36,7 @@ enum wire_meter {
     METER_FREEZE,
     METER_OOM,
     METER_LISTENER,
+    METER_RUNTIME_LISTENER,
     METER_COUNT
 };
 
@@ -44,7 +47,7 @@ struct wire_event {
     int32_t cgroup_version;
     int32_t pid;
     int32_t wait_status;
-    uint32_t oom_killed, was_killed;
+    uint32_t oom_killed, was_killed, entry_refused;
     uint64_t memory_peak, cpu_us;
     char message[256];
 };
@@ -54,11 +57,12 @@ enum { SANDBOX_STOP = 's', SANDBOX_CONTINUE = 'c' };
 
 /* A sandbox's first process to the keeper. */
 enum report_type { REPORT_STARTED = 1, REPORT_FAILED, REPORT_ENDED };
-/* STARTED: pidfd of the runtime; with a sandbox its listener and its /proc too */
-enum { REPORT_DESCRIPTORS_BARE = 1, REPORT_DESCRIPTORS_MAX = 3 };
+/* STARTED: pidfd of the runtime; with a sandbox its listener and its /proc too; behind them the Runtime API's listener, where there is one */
+enum { REPORT_DESCRIPTORS_BARE = 1, REPORT_DESCRIPTORS = 3, REPORT_DESCRIPTORS_MAX = 4 };
 struct sandbox_report {
     uint32_t type;
     int32_t wait_status;      /* ENDED */
+    uint32_t entry_refused;   /* FAILED: what the function brought to be executed cannot be */
     struct scratch_loop loop; /* STARTED, FAILED: what is behind /tmp */
     char message[256];        /* FAILED */
 };

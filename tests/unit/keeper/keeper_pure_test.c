@@ -95,7 +95,9 @@ static void runtime_ids_are_aws_own_and_nothing_else(void **state)
     size_t count = 0;
     while (runtime_at(count) != NULL)
         count++;
-    assert_int_equal(count, 10);
+    assert_int_equal(count, 12);
+    assert_int_equal(runtime_find(SLICE("provided.al2023"))->family, RUNTIME_PROVIDED);
+    assert_null(runtime_find(SLICE("provided")));
 }
 
 static void a_runtime_that_is_not_there_names_its_remedy(void **state)

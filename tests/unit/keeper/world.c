@@ -137,9 +137,9 @@ void world_free(struct world *w)
     free(w);
 }
 
-void world_code(struct world *w, const char *program, char digest[KEEPER_DIGEST_BYTES])
+/* No digest of anything: a name of the right form, one a tree. Makes the tree. */
+static void name_tree(struct world *w, const char *program, char digest[KEEPER_DIGEST_BYTES])
 {
-    /* No digest of anything: a name of the right form, one a program. */
     memset(digest, '0', KEEPER_DIGEST_BYTES - 1);
     digest[KEEPER_DIGEST_BYTES - 1] = '\0';
     char number[20];
@@ -148,11 +148,32 @@ void world_code(struct world *w, const char *program, char digest[KEEPER_DIGEST_
         sum = sum * 33 + (unsigned char)*c;
     int len = snprintf(number, sizeof(number), "%llx", sum);
     memcpy(digest, number, (size_t)len);
-    char dir[256], from[512];
+    char dir[256];
     snprintf(dir, sizeof(dir), "data/code/%s", digest);
     make_dir(w->dir, dir);
     snprintf(dir, sizeof(dir), "data/code/%s/tree", digest);
     make_dir(w->dir, dir);
+}
+
+void world_put(struct world *w, const char *tree, const char *file, const char *text, mode_t mode,
+               char digest[KEEPER_DIGEST_BYTES])
+{
+    char path[256];
+    name_tree(w, tree, digest);
+    for (const char *slash = file; (slash = strchr(slash, '/')) != NULL; slash++) {
+        snprintf(path, sizeof(path), "data/code/%s/tree/%.*s", digest, (int)(slash - file), file);
+        make_dir(w->dir, path);
+    }
+    snprintf(path, sizeof(path), "data/code/%s/tree/%s", digest, file);
+    write_file(w->dir, path, text, strlen(text), mode);
+    snprintf(path, sizeof(path), "%s/data/code/%s/tree/%s", w->dir, digest, file);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+void world_code(struct world *w, const char *program, char digest[KEEPER_DIGEST_BYTES])
+{
+    char dir[256], from[512];
+    name_tree(w, program, digest);
     snprintf(from, sizeof(from), "%s/hostile_%s", HOSTILE_DIR, program);
     snprintf(dir, sizeof(dir), "%s/data/code/%s/tree/hostile", w->dir, digest);
     int in = open(from, O_RDONLY | O_CLOEXEC), out = open(dir, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0755);
@@ -180,11 +201,14 @@ struct keeper_start world_start_of(struct world *w, const char *program, const c
                                   .err = fcntl(out[1], F_DUPFD_CLOEXEC, 3) };
     snprintf(start.runtime, sizeof(start.runtime), "%s", w->runtime);
     snprintf(start.actual, sizeof(start.actual), "%s", w->runtime);
-    world_code(w, program, start.digest);
+    if (program != NULL)
+        world_code(w, program, start.digest);
     int len = snprintf(environment, sizeof(environment),
                        "PATH=/usr/bin:/bin%cLAMBDA_TASK_ROOT=/var/task%cHOSTILE_ARGS=%s", 0, 0, arguments);
     start.environment = slice_from(environment, (size_t)len + 1);
-    *i = (struct instance){ .id = start.id, .channel = channel[0], .out = out[0], .start.api_listener = -1 };
+    *i = (struct instance){
+        .id = start.id, .channel = channel[0], .out = out[0], .start.api_listener = -1, .start.runtime_listener = -1
+    };
     fcntl(i->out, F_SETFL, O_NONBLOCK);
     return start;
 }
@@ -194,8 +218,13 @@ struct instance *world_start(struct world *w, const char *program, const char *a
     struct instance *i = memory_new(sizeof(*i));
     struct keeper_start start = world_start_of(w, program, arguments, i);
     start.memory_mb = memory_mb;
+    return world_send(w, &start, i);
+}
+
+struct instance *world_send(struct world *w, struct keeper_start *start, struct instance *i)
+{
     struct error err;
-    assert_int_equal(keeper_send_start(&w->link, &start, &err), OK);
+    assert_int_equal(keeper_send_start(&w->link, start, &err), OK);
     return i;
 }
 
@@ -282,6 +311,12 @@ void world_wait_started(struct world *w, struct instance *i)
         fail_msg("instance %llu did not start: %s", (unsigned long long)i->id, i->end.message);
 }
 
+void world_wait_refused(struct world *w, struct instance *i)
+{
+    WAIT_UNTIL(w, i, i->ended, "its refusal");
+    assert_true(i->failed);
+}
+
 void world_wait_output(struct world *w, struct instance *i, const char *text)
 {
     WAIT_UNTIL(w, i, strstr(i->output, text) != NULL, text);
@@ -301,6 +336,7 @@ void instance_free(struct instance *i)
     if (i->started) {
         keeper_meters_drop(&i->start.meters);
         fd_drop(&i->start.api_listener);
+        fd_drop(&i->start.runtime_listener);
     }
     fd_drop(&i->channel);
     fd_drop(&i->out);

@@ -41,12 +41,18 @@ void world_drop_keeper(struct world *w); /* closes the keeper alone */
 
 /* Unpacked code: a tree with "hostile" in it, which is that program. */
 void world_code(struct world *w, const char *program, char digest[KEEPER_DIGEST_BYTES]);
+/* Adds a file to the tree of that name (a function's code or a layer), and says its digest. */
+void world_put(struct world *w, const char *tree, const char *file, const char *text, mode_t mode,
+               char digest[KEEPER_DIGEST_BYTES]);
 struct keeper_start world_start_of(struct world *w, const char *program, const char *arguments, struct instance *i);
 struct instance *world_start(struct world *w, const char *program, const char *arguments, uint32_t memory_mb);
 void world_kill(struct world *w, struct instance *i);
+/* What world_start_of made, perhaps changed by the test. */
+struct instance *world_send(struct world *w, struct keeper_start *start, struct instance *i);
 /* Each returns once it is so; fails the test after WORLD_WAIT_MS. */
 void world_wait_started(struct world *w, struct instance *i);
 void world_wait_output(struct world *w, struct instance *i, const char *text);
+void world_wait_refused(struct world *w, struct instance *i); /* START_FAILED */
 void world_wait_ended(struct world *w, struct instance *i);
 void instance_free(struct instance *i);
 /* Start, end, and the exit status must be 0: the program found no way. */
