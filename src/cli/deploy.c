@@ -106,7 +106,8 @@ static const char *default_runtime(enum project_language language)
         char how[256];
         if (runtime == NULL)
             break;
-        if (language_of(runtime) != language || !runtime_installed(&machine.keeper, runtime, how))
+        if (runtime->family == RUNTIME_PROVIDED || language_of(runtime) != language ||
+            !runtime_installed(&machine.keeper, runtime, how))
             continue;
         const struct runtime_id *best = found != NULL ? runtime_find(slice_of(found)) : NULL;
         bool newer = best == NULL || runtime->major > best->major ||

@@ -183,6 +183,8 @@ static void examine_runtimes(struct doctor *doctor)
     for (size_t i = 0; runtime_at(i) != NULL; i++) {
         const struct runtime_id *runtime = runtime_at(i);
         char how[256];
+        if (runtime->family == RUNTIME_PROVIDED) /* always there */
+            continue;
         if (!runtime_installed(&doctor->machine.keeper, runtime, how))
             continue;
         buffer_appendf(&have, "%s%s", have.len > 0 ? ", " : "", runtime->id);

@@ -54,17 +54,18 @@ static const char *where_is(const struct cli_machine *machine, const char *id)
 static void list(const struct cli_machine *machine, bool json)
 {
     if (!json)
-        printf("%-12s %-10s %s\n", "RUNTIME", "INSTALLED", "WHERE, OR HOW TO GET IT");
+        printf("%-16s %-10s %s\n", "RUNTIME", "INSTALLED", "WHERE, OR HOW TO GET IT");
     for (size_t i = 0; runtime_at(i) != NULL; i++) {
         const struct runtime_id *runtime = runtime_at(i);
         char how[256] = "";
         bool there = runtime_installed(&machine->keeper, runtime, how);
         const char *where = where_is(machine, runtime->id);
-        const char *told = !there ? how : where != NULL ? where : "the system's";
+        const char *own = runtime->family == RUNTIME_PROVIDED ? "the function's own bootstrap" : "the system's";
+        const char *told = !there ? how : where != NULL ? where : own;
         if (json)
             printf("%s{\"id\":\"%s\",\"installed\":%s}", i == 0 ? "[" : ",", runtime->id, there ? "true" : "false");
         else
-            printf("%-12s %-10s %s\n", runtime->id, there ? "yes" : "no", told);
+            printf("%-16s %-10s %s\n", runtime->id, there ? "yes" : "no", told);
     }
     if (json)
         printf("]\n");
@@ -105,7 +106,7 @@ static enum outcome add(const struct cli_machine *machine, const char *id, struc
         (size_t)snprintf(script, sizeof(script), "%s/scripts/runtime-add", machine->share) >= sizeof(script))
         return error_set(err, ERROR_NOT_FOUND, "Name the checkout or PREFIX/share/hearth with HEARTH_SHARE.",
                          "could not find the script that adds runtimes");
-    if (runtime != NULL && runtime->family == RUNTIME_PYTHON) {
+    if (runtime != NULL && runtime->family != RUNTIME_NODE) {
         char how[256] = "";
         if (runtime_installed(&machine->keeper, runtime, how))
             return OK;
