@@ -53,6 +53,7 @@ struct server {
     struct engine *engine;
     struct async_queue *async_queue;
     struct api *api;
+    struct gateway *gateway;
     struct http_server *api_http, *gateway_http;
     struct http_server
         *instance_http; /* the API inside sandboxes: not drained, for calls that run may need it to the end */
@@ -270,7 +271,14 @@ static enum outcome open_doors(struct server *s, struct error *err)
         .services = services,
     };
     s->api = api_new(&s->loop, &api);
-    struct http_handler to_api = { api_request, s->api }, to_gateway = { gateway_request, NULL };
+    struct gateway_config gateway = {
+        .region = s->config.region,
+        .engine = s->engine,
+        .keyring = s->keyring,
+        .gateway_url = s->gateway_url,
+    };
+    s->gateway = gateway_new(&gateway);
+    struct http_handler to_api = { api_request, s->api }, to_gateway = { gateway_request, s->gateway };
     s->api_http = http_server_new(&s->loop, NULL, &to_api);
     struct http_limits instance_limits = { .connections_max = SERVER_INSTANCE_CONNECTIONS_MAX };
     s->instance_http = http_server_new(&s->loop, &instance_limits, &to_api);
@@ -400,6 +408,7 @@ static void free_rest(struct server *s)
 {
     function_logs_close(s->logs);
     api_free(s->api);
+    gateway_free(s->gateway);
     keyring_free(s->keyring);
     seal_free(s->seal);
     keeper_close(&s->link, SERVER_KEEPER_MS);

@@ -117,6 +117,19 @@ static const struct operation lambda_operations[] = {
       LAMBDA_CONFIGURATION_BYTES_MAX },
     { "GetAccountSettings", "GET", "/2016-08-19/account-settings", "lambda:GetAccountSettings", any_resource,
       lambda_get_account_settings, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "CreateFunctionUrlConfig", "POST", "/2021-10-31/functions/{FunctionName}/url",
+      "lambda:CreateFunctionUrlConfig", function_of_path, lambda_create_function_url_config,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetFunctionUrlConfig", "GET", "/2021-10-31/functions/{FunctionName}/url", "lambda:GetFunctionUrlConfig",
+      function_of_path, lambda_get_function_url_config, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "UpdateFunctionUrlConfig", "PUT", "/2021-10-31/functions/{FunctionName}/url",
+      "lambda:UpdateFunctionUrlConfig", function_of_path, lambda_update_function_url_config,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "DeleteFunctionUrlConfig", "DELETE", "/2021-10-31/functions/{FunctionName}/url",
+      "lambda:DeleteFunctionUrlConfig", function_of_path, lambda_delete_function_url_config,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListFunctionUrlConfigs", "GET", "/2021-10-31/functions/{FunctionName}/urls", "lambda:ListFunctionUrlConfigs",
+      function_of_path, lambda_list_function_url_configs, LAMBDA_CONFIGURATION_BYTES_MAX },
 };
 
 const struct service lambda_service = {
