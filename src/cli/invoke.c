@@ -12,6 +12,7 @@
 
 static const struct cli_option options[] = {
     { "file", 'f', "FILE", "read the payload from a file; - is standard input" },
+    { "event", 0, NULL, "do not wait: the server keeps the event on disk and runs it once (InvocationType Event)" },
     { "tail", 't', NULL, "print the last 4 KB of the function's log on standard error" },
     { "json", 0, NULL, "print one JSON object: StatusCode, FunctionError, ExecutedVersion, Payload, LogResult" },
     CLI_DATA_OPTION,
@@ -61,6 +62,14 @@ static void print_json(const struct reply *reply)
                  version = reply_header(reply, "x-amz-executed-version");
     log_tail(reply, &tail);
     buffer_appendf(&out, "{\"StatusCode\":%d", reply->status);
+    if (reply->body.len == 0) { /* an event: nobody has run yet */
+        buffer_append_text(&out, ",\"RequestId\":");
+        json_append_string(&out, reply_header(reply, "x-amzn-requestid"));
+        buffer_append_text(&out, "}\n");
+        (void)fwrite(out.at, 1, out.len, stdout);
+        buffer_drop(&out);
+        return;
+    }
     if (failed.len > 0) {
         buffer_append_text(&out, ",\"FunctionError\":");
         json_append_string(&out, failed);
@@ -89,6 +98,8 @@ static int print_reply(const struct cli_line *line, const struct reply *reply)
     bool failed = reply_header(reply, "x-amz-function-error").len > 0;
     if (cli_is_on(line, "json")) {
         print_json(reply);
+    } else if (cli_is_on(line, "event")) {
+        (void)printf("accepted as %.*s\n", SLICE_PRINT(reply_header(reply, "x-amzn-requestid")));
     } else {
         struct buffer tail = BUFFER_EMPTY;
         print_bytes(stdout, buffer_slice(&reply->body));
@@ -110,7 +121,12 @@ static enum outcome invoke(const struct cli_line *line, struct reply *reply, str
     AUTO(client)
     struct client client = CLIENT_EMPTY;
     struct buffer payload = BUFFER_EMPTY;
-    struct client_header tail = { "X-Amz-Log-Type", SLICE("Tail") };
+    struct client_header headers[2];
+    size_t header_count = 0;
+    if (cli_is_on(line, "tail"))
+        headers[header_count++] = (struct client_header){ "X-Amz-Log-Type", SLICE("Tail") };
+    if (cli_is_on(line, "event"))
+        headers[header_count++] = (struct client_header){ "X-Amz-Invocation-Type", SLICE("Event") };
     TRY(client_open(line, &client, err));
     enum outcome outcome = read_payload(line, &payload, err);
     if (outcome == OK) {
@@ -120,8 +136,8 @@ static enum outcome invoke(const struct cli_line *line, struct reply *reply, str
                                           .method = "POST",
                                           .target = slice_of(target),
                                           .content_type = "application/json",
-                                          .headers = &tail,
-                                          .header_count = cli_is_on(line, "tail") ? 1 : 0,
+                                          .headers = headers,
+                                          .header_count = header_count,
                                           .body = buffer_slice(&payload),
                                           .timeout_ms = CLIENT_INVOKE_TIMEOUT_MS };
         outcome = client_send(&client, &request, reply, err);
@@ -144,6 +160,8 @@ static int run(int argc, char **argv)
         return cli_refuse(&cli_invoke, "name the function to invoke");
     if (line.rest_count > 2 || (line.rest_count == 2 && cli_is_on(&line, "file")))
         return cli_refuse(&cli_invoke, "give one payload; quote it for the shell");
+    if (cli_is_on(&line, "event") && cli_is_on(&line, "tail"))
+        return cli_refuse(&cli_invoke, "an event has no log yet; `hearth logs NAME --follow` shows it");
     if (invoke(&line, &reply, &err) != OK)
         return cli_fail(&err);
     return print_reply(&line, &reply);
@@ -153,13 +171,16 @@ const struct cli_command cli_invoke = {
     .name = "invoke",
     .summary = "call a function and print its answer",
     .run = run,
-    .usage = "NAME [PAYLOAD | - | --file FILE] [--tail] [--json]",
+    .usage = "NAME [PAYLOAD | - | --file FILE] [--tail | --event] [--json]",
     .text = "    Calls the function with the payload (JSON; {} when there is none) and waits for its answer, which "
             "goes to\n"
             "    standard output. When the function's own code fails its error is printed there and the exit "
-            "status is 3.\n",
+            "status is 3.\n"
+            "    With --event it answers as soon as the event is on the server's disk, and prints its request "
+            "id.\n",
     CLI_OPTIONS(options),
     .examples = "    hearth invoke hello '{\"name\":\"Ada\"}'\n"
                 "    hearth invoke hello --file event.json --tail\n"
-                "    echo '{}' | hearth invoke hello -\n",
+                "    echo '{}' | hearth invoke hello -\n"
+                "    hearth invoke resize '{\"picture\":7}' --event\n",
 };

@@ -437,10 +437,6 @@ def test_a_dry_run_answers_204(client, function):
     refused(client.invoke, "ResourceNotFoundException", "doesnotexist", FunctionName="doesnotexist", InvocationType="DryRun")
 
 
-def test_asynchronous_invocations_are_refused_for_now(client, function):
-    refused(client.invoke, "InvalidParameterValueException", "asynchronous invocations", FunctionName=function, InvocationType="Event")
-
-
 def test_unknown_invocation_and_log_types_are_refused(client, function):
     refused(client.invoke, "ValidationException", "Value 'Later' at 'invocationType'", FunctionName=function, InvocationType="Later")
     refused(client.invoke, "ValidationException", "Value 'All' at 'logType'", FunctionName=function, LogType="All")

@@ -1,6 +1,50 @@
 /* services/lambda: Invoke, and whether a payload is JSON. */
 #include "world.h"
 
+#include <stdio.h>
+
+#include "events/async_queue.h"
+
+/* "live" is an alias of each function; other qualifiers than $LATEST are nothing. */
+struct function *engine_route(struct engine *engine, struct slice name, struct slice qualifier)
+{
+    if (qualifier.len > 0 && !slice_is(qualifier, "$LATEST") && !slice_is(qualifier, "live"))
+        return NULL;
+    return engine_find(engine, name);
+}
+
+/* What the queue of events was given, until event_answered. */
+static struct {
+    int count;
+    struct function *function;
+    char qualifier[32], request_id[40], context[64], trace[LAMBDA_TRACE_BYTES_MAX];
+    struct buffer payload;
+    async_accepted_fn *done;
+    void *arg;
+} event;
+
+void async_queue_put(struct async_queue *queue, const struct invocation_input *input, async_accepted_fn *done,
+                     void *arg)
+{
+    (void)queue;
+    event.count++;
+    event.function = input->function;
+    (void)snprintf(event.qualifier, sizeof(event.qualifier), "%.*s", SLICE_PRINT(input->qualifier));
+    (void)snprintf(event.request_id, sizeof(event.request_id), "%.*s", SLICE_PRINT(input->request_id));
+    (void)snprintf(event.context, sizeof(event.context), "%.*s", SLICE_PRINT(input->client_context));
+    (void)snprintf(event.trace, sizeof(event.trace), "%.*s", SLICE_PRINT(input->trace));
+    buffer_drop(&event.payload);
+    event.payload = buffer_take(input->payload);
+    event.done = done;
+    event.arg = arg;
+}
+
+static void event_answered(enum outcome outcome, const struct error *err)
+{
+    event.done(outcome, err, event.arg);
+    buffer_drop(&event.payload);
+}
+
 static int make_world(void **state)
 {
     struct world *world = memory_new(sizeof(*world));
@@ -70,11 +114,25 @@ static void names_and_qualifiers_are_those_of_every_operation_but_not_found_name
     invoke(world, "nobody", "{}");
     assert_failed(world, "ResourceNotFoundException",
                   "Function not found: arn:aws:lambda:us-east-1:000000000000:function:nobody:$LATEST");
-    invoke(world, "hello:live", "{}");
+    invoke(world, "hello:nope", "{}");
     assert_failed(world, "ResourceNotFoundException",
-                  "Function not found: arn:aws:lambda:us-east-1:000000000000:function:hello:live");
+                  "Function not found: arn:aws:lambda:us-east-1:000000000000:function:hello:nope");
     invoke(world, "arn:aws:lambda:us-east-1:123400000000@function:myfn", "{}");
     assert_failed(world, "ValidationException", "at 'functionName' failed to satisfy constraint");
+}
+
+static void a_qualifier_is_handed_on_when_the_caller_gave_one(void **state)
+{
+    struct world *world = *state;
+    invoke(world, "hello:live", "{}");
+    assert_int_equal(world->engine.asked, ASKED_INVOKE);
+    assert_true(slice_is(world->engine.invocation.qualifier, "live"));
+    invoke(world, "hello", "{}");
+    assert_int_equal(world->engine.invocation.qualifier.len, 0);
+    prepare(world, "hello", "{}");
+    world_query(world, "Qualifier", "$LATEST");
+    lambda_invoke(&world->call);
+    assert_true(slice_is(world->engine.invocation.qualifier, "$LATEST"));
 }
 
 static void a_dry_run_answers_204_and_runs_nothing(void **state)
@@ -90,9 +148,6 @@ static void invocation_types_are_known_or_refused(void **state)
     struct world *world = *state;
     invoke_with(world, "x-amz-invocation-type", "RequestResponse");
     assert_int_equal(world->engine.asked, ASKED_INVOKE);
-    invoke_with(world, "X-Amz-Invocation-Type", "Event");
-    assert_failed(world, INVALID,
-                  "InvocationType Event (asynchronous invocations) is not supported by this server yet.");
     invoke_with(world, "X-Amz-Invocation-Type", "Later");
     assert_failed(world, "ValidationException",
                   "Value 'Later' at 'invocationType' failed to satisfy constraint: Member must satisfy "
@@ -145,6 +200,98 @@ static void a_payload_may_have_6_MB_and_not_a_byte_more(void **state)
             assert_failed(world, "RequestEntityTooLargeException",
                           "Request must be smaller than 6291456 bytes for the InvokeFunction operation");
     }
+}
+
+/* ---- events ---- */
+
+static void an_event_is_answered_with_an_empty_202_once_the_queue_has_it(void **state)
+{
+    struct world *world = *state;
+    prepare(world, "hello:live", "{\"n\":1}");
+    world_header(world, "X-Amz-Invocation-Type", "Event");
+    world_header(world, "X-Amz-Client-Context", "eyJjdXN0b20iOnsiYSI6MX19");
+    const char *at = world->body.at;
+    lambda_invoke(&world->call);
+    assert_int_equal(world->engine.asked, ASKED_NOTHING);
+    assert_int_equal(world->replies, 0);
+    assert_ptr_equal(event.payload.at, at);
+    assert_string_equal(event.qualifier, "live");
+    assert_string_equal(event.request_id, "11111111-2222-4333-8444-555555555555");
+    assert_string_equal(event.context, "{\"custom\":{\"a\":1}}");
+    assert_text(event.trace, "Root=1-");
+    event_answered(OK, NULL);
+    assert_answer(world, 202, "");
+    assert_int_equal(world->answer.len, 0);
+    assert_null(world_added(world, "X-Amz-Executed-Version"));
+    assert_null(world_added(world, "X-Amz-Function-Error"));
+    assert_string_equal(world_added(world, "X-Amzn-Trace-Id"), event.trace);
+}
+
+static void an_event_that_is_not_on_disk_was_not_accepted(void **state)
+{
+    struct world *world = *state;
+    struct error err = { 0 };
+    invoke_with(world, "X-Amz-Invocation-Type", "Event");
+    (void)error_set_code(&err, ERROR_DISK_FULL, "ServiceException", "Make room.", "the disk is full");
+    event_answered(FAILED, &err);
+    assert_failed(world, "ServiceException", "the disk is full");
+    invoke_with(world, "X-Amz-Invocation-Type", "Event");
+    (void)error_set(&err, ERROR_THROTTLED, "Send less.", "too much waits");
+    event_answered(FAILED, &err);
+    world->error.kind = ERROR_NONE;
+    assert_answer(world, 429, "\"Reason\":\"FunctionInvocationRateLimitExceeded\"");
+}
+
+static void what_is_wrong_with_an_event_is_told_before_it_is_taken(void **state)
+{
+    struct world *world = *state;
+    int before = event.count;
+    invoke_with(world, "X-Amz-Invocation-Type", "Event");
+    assert_int_equal(event.count, before + 1);
+    prepare(world, "nobody", "{}");
+    world_header(world, "X-Amz-Invocation-Type", "Event");
+    lambda_invoke(&world->call);
+    assert_failed(world, "ResourceNotFoundException", "function:nobody:$LATEST");
+    prepare(world, "hello", "{");
+    world_header(world, "X-Amz-Invocation-Type", "Event");
+    lambda_invoke(&world->call);
+    assert_failed(world, CONTENT, "Could not parse request body into json");
+    assert_int_equal(event.count, before + 1);
+    buffer_drop(&event.payload);
+}
+
+static void an_event_may_have_1_MB_and_not_a_byte_more(void **state)
+{
+    struct world *world = *state;
+    for (int more = 0; more <= 1; more++) {
+        int before = event.count;
+        prepare(world, "hello", "");
+        world_header(world, "X-Amz-Invocation-Type", "Event");
+        size_t len = (size_t)ASYNC_PAYLOAD_BYTES_MAX + (size_t)more;
+        buffer_reserve(&world->body, len);
+        memset(world->body.at, 'x', len);
+        world->body.at[0] = world->body.at[len - 1] = '"';
+        world->body.len = len;
+        lambda_invoke(&world->call);
+        assert_int_equal(event.count, before + 1 - more);
+        if (more == 1)
+            assert_failed(world, "RequestEntityTooLargeException",
+                          "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)");
+    }
+    buffer_drop(&event.payload);
+}
+
+static void InvokeAsync_says_its_status_in_its_body(void **state)
+{
+    struct world *world = *state;
+    prepare(world, "hello", "{\"n\":1}");
+    lambda_invoke_async(&world->call);
+    assert_true(slice_is(buffer_slice(&event.payload), "{\"n\":1}"));
+    event_answered(OK, NULL);
+    assert_answer(world, 202, "{\"Status\":202}");
+    prepare(world, "nobody", "{}");
+    lambda_invoke_async(&world->call);
+    assert_failed(world, "ResourceNotFoundException", "function:nobody:$LATEST");
 }
 
 /* ---- the way out ---- */
@@ -503,7 +650,13 @@ int main(void)
         WORLD_TEST(a_payload_is_handed_on_without_a_copy),
         WORLD_TEST(an_empty_payload_is_passed_on_empty),
         WORLD_TEST(names_and_qualifiers_are_those_of_every_operation_but_not_found_names_LATEST),
+        WORLD_TEST(a_qualifier_is_handed_on_when_the_caller_gave_one),
         WORLD_TEST(a_dry_run_answers_204_and_runs_nothing),
+        WORLD_TEST(an_event_is_answered_with_an_empty_202_once_the_queue_has_it),
+        WORLD_TEST(an_event_that_is_not_on_disk_was_not_accepted),
+        WORLD_TEST(what_is_wrong_with_an_event_is_told_before_it_is_taken),
+        WORLD_TEST(an_event_may_have_1_MB_and_not_a_byte_more),
+        WORLD_TEST(InvokeAsync_says_its_status_in_its_body),
         WORLD_TEST(invocation_types_are_known_or_refused),
         WORLD_TEST(a_client_context_is_decoded),
         WORLD_TEST(a_client_context_that_is_no_small_JSON_object_is_refused),
