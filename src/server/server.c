@@ -255,7 +255,7 @@ static void url_of(const struct http_listener *listener, char out[160])
 
 static enum outcome open_doors(struct server *s, struct error *err)
 {
-    static const struct service *const services[] = { &lambda_service, &sts_service, NULL };
+    static const struct service *const services[] = { &lambda_service, &logs_service, &sts_service, NULL };
     s->code_links = code_links_new(&s->loop, s->packages, s->api_url);
     struct api_config api = {
         .account = s->config.account,

@@ -5,7 +5,7 @@
 #include "json/json.h"
 #include "services/service.h"
 
-static const struct service *const all_services[] = { &lambda_service, &sts_service };
+static const struct service *const all_services[] = { &lambda_service, &logs_service, &sts_service };
 
 static void append_member(struct buffer *out, const char *name, const char *value)
 {

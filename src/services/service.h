@@ -39,7 +39,9 @@ typedef void call_resource_fn(const struct call *call, struct buffer *out);
 struct operation {
     const char *name;   /* "GetFunction", as botocore's model has it */
     const char *method; /* rest families */
-    const char *path;   /* "/2015-03-31/functions/{FunctionName}"; a trailing '/' is optional when matching */
+    /* "/2015-03-31/functions/{FunctionName}"; a trailing '/' is optional when matching. A "?name=value" behind it must be in the query; such a row
+     * stands before the one with the path alone. */
+    const char *path;
     const char *action; /* "lambda:GetFunction"; NULL: no permission is needed (sts:GetCallerIdentity) */
     call_resource_fn *resource;
     call_handler_fn *handler;
@@ -133,3 +135,4 @@ void api_request(struct http_exchange *x, void *arg);
 
 extern const struct service lambda_service; /* services/lambda/lambda.c */
 extern const struct service sts_service;    /* services/sts/sts.c */
+extern const struct service logs_service;   /* services/logs/logs.c */
