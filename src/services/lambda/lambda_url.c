@@ -212,7 +212,7 @@ static enum outcome read_body(struct call *call, bool create, struct function_ur
     TRY(read_cors(body, &checks, url, err));
     struct slice auth_text = json_slice(auth), mode_text = json_slice(mode);
     if (create && auth == NULL)
-        lambda_check_failed(&checks, "authType", slice_from(NULL, 0), "Member must not be null");
+        lambda_check_failed(&checks, "authType", (struct slice){ NULL, 0 }, "Member must not be null");
     if (auth != NULL && !slice_is(auth_text, "NONE") && !slice_is(auth_text, "AWS_IAM"))
         lambda_check_failed(&checks, "authType", auth_text, "Member must satisfy enum value set: [AWS_IAM, NONE]");
     if (mode != NULL && !slice_is(mode_text, "BUFFERED") && !slice_is(mode_text, "RESPONSE_STREAM"))
