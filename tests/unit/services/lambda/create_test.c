@@ -438,7 +438,6 @@ static void what_Hearth_does_not_have_yet_is_refused_by_name(void **state)
     static const struct {
         const char *more, *name;
     } cases[] = {
-        { ",\"Publish\":true", "Publish" },
         { ",\"VpcConfig\":{\"SubnetIds\":[\"subnet-1\"],\"SecurityGroupIds\":[]}", "VpcConfig" },
         { ",\"DeadLetterConfig\":{\"TargetArn\":\"arn:aws:sqs:us-east-1:000000000000:q\"}", "DeadLetterConfig" },
         { ",\"KMSKeyArn\":\"arn:aws:kms:us-east-1:000000000000:key/1\"", "KMSKeyArn" },

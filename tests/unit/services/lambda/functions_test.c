@@ -208,7 +208,6 @@ static void bad_code_updates_are_refused(void **state)
         const char *body, *code, *text;
     } cases[] = {
         { "{}", INVALID, "Please provide a source for function code." },
-        { "{" ZIP ",\"Publish\":true}", INVALID, "Publish is not supported by this server yet." },
         { "{\"S3Bucket\":\"b\",\"S3Key\":\"k\"}", INVALID, "Code from S3" },
         { "{\"ImageUri\":\"i\"}", INVALID, "ImageUri" },
         { "{" ZIP ",\"DryRun\":\"yes\"}", "SerializationException",

@@ -20,6 +20,9 @@ static void forget_request(struct world *world)
     function_drop(&engine->draft);
     buffer_drop(&engine->zip);
     buffer_drop(&engine->payload);
+    variables_free(engine->tags, engine->tag_count);
+    engine->tags = NULL;
+    engine->tag_count = 0;
     engine->asked = ASKED_NOTHING;
     json_doc_drop(&world->call.json.doc);
     buffer_drop(&world->body);
@@ -30,6 +33,7 @@ static void forget_request(struct world *world)
 void world_init(struct world *world)
 {
     memset(world, 0, sizeof(*world));
+    world->engine.reserved = -1;
     world_call(world, "GET", "");
 }
 
@@ -39,6 +43,12 @@ void world_done(struct world *world)
     buffer_drop(&world->answer);
     for (size_t i = 0; i < world->engine.count; i++)
         function_release(world->engine.functions[i]);
+    for (size_t i = 0; i < world->engine.version_count; i++)
+        function_release(world->engine.versions[i]);
+    for (size_t i = 0; i < world->engine.alias_count; i++) {
+        free(world->engine.aliases[i].qualifier);
+        alias_free(world->engine.aliases[i].alias);
+    }
 }
 
 static char *replace(char *old, const char *text)
@@ -64,6 +74,30 @@ struct function *world_add_function(struct world *world, const char *name)
     snprintf(f->arn, sizeof(f->arn), "arn:aws:lambda:us-east-1:000000000000:function:%s", name);
     world->engine.functions[world->engine.count++] = f;
     return f;
+}
+
+struct function *world_add_version(struct world *world, const char *name, uint64_t number)
+{
+    char text[24];
+    struct function *f = function_copy(engine_find(&world->engine, slice_of(name)));
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    f->version = replace(f->version, text);
+    f->version_number = number;
+    snprintf(f->revision_id, sizeof(f->revision_id), "00000000-0000-4000-8000-%012llu", (unsigned long long)number);
+    world->engine.versions[world->engine.version_count++] = f;
+    return f;
+}
+
+struct setting *world_add_alias(struct world *world, const char *name, uint64_t version, uint64_t other,
+                                double weight)
+{
+    struct setting *setting = &world->engine.aliases[world->engine.alias_count++];
+    *setting = (struct setting){ .kind = SETTING_ALIAS, .qualifier = memory_text(name) };
+    snprintf(setting->revision_id, sizeof(setting->revision_id), "aaaaaaaa-0000-4000-8000-%012llu",
+             (unsigned long long)world->engine.alias_count);
+    setting->alias = memory_new(sizeof(*setting->alias));
+    *setting->alias = (struct alias){ memory_text("points somewhere"), version, other, weight };
+    return setting;
 }
 
 void world_call(struct world *world, const char *method, const char *body)
@@ -98,7 +132,15 @@ void world_header(struct world *world, const char *name, const char *value)
 
 void world_saved(struct world *world, enum outcome outcome, struct function *f, const struct error *err)
 {
+    world->engine.asked = ASKED_NOTHING;
     world->engine.saved(outcome, f, err, world->engine.arg);
+}
+
+void world_setting_saved(struct world *world, enum outcome outcome, const struct setting *setting,
+                         const struct error *err)
+{
+    world->engine.asked = ASKED_NOTHING;
+    world->engine.setting_saved(outcome, setting, err, world->engine.arg);
 }
 
 void world_invoked(struct world *world, const struct invocation_result *result)
@@ -323,4 +365,140 @@ struct invocation *engine_invoke(struct engine *engine, const struct invocation_
     engine->payload = buffer_take(input->payload);
     engine->invoked = done;
     return NULL;
+}
+
+/* ---- the engine: versions, settings, tags ---- */
+
+struct function *engine_find_version(const struct engine *engine, struct slice name, uint64_t number)
+{
+    for (size_t i = 0; i < engine->version_count; i++)
+        if (slice_is(name, engine->versions[i]->name) && engine->versions[i]->version_number == number)
+            return engine->versions[i];
+    return number == 0 ? engine_find(engine, name) : NULL;
+}
+
+size_t engine_list_versions(const struct engine *engine, struct slice name, uint64_t after, size_t max,
+                            struct function **out, bool *more)
+{
+    struct function *all[WORLD_VERSIONS_MAX + 1];
+    size_t count = 0, n = 0;
+    *more = false;
+    if (after == UINT64_MAX && engine_find(engine, name) != NULL)
+        all[count++] = engine_find(engine, name);
+    for (size_t i = 0; i < engine->version_count; i++)
+        if (slice_is(name, engine->versions[i]->name) &&
+            (after == UINT64_MAX || engine->versions[i]->version_number > after))
+            all[count++] = engine->versions[i];
+    for (; n < count && n < max; n++)
+        out[n] = all[n];
+    *more = n < count;
+    return n;
+}
+
+void engine_publish(struct engine *engine, struct slice name, const char *description, struct slice code_sha256,
+                    struct slice expected_revision, engine_saved_fn *done, void *arg)
+{
+    asked(engine, ASKED_PUBLISH, done, arg);
+    keep_text(engine->name, sizeof(engine->name), name);
+    engine->has_description = description != NULL;
+    keep_text(engine->description, sizeof(engine->description), slice_of(description));
+    keep_text(engine->sha256, sizeof(engine->sha256), code_sha256);
+    keep_text(engine->revision, sizeof(engine->revision), expected_revision);
+}
+
+void engine_delete_version(struct engine *engine, struct slice name, uint64_t number, engine_saved_fn *done,
+                           void *arg)
+{
+    asked(engine, ASKED_DELETE_VERSION, done, arg);
+    keep_text(engine->name, sizeof(engine->name), name);
+    engine->number = number;
+}
+
+void engine_put_tags(struct engine *engine, struct slice name, struct variable *tags, size_t count,
+                     engine_saved_fn *done, void *arg)
+{
+    asked(engine, ASKED_TAGS, done, arg);
+    keep_text(engine->name, sizeof(engine->name), name);
+    engine->tags = tags;
+    engine->tag_count = count;
+}
+
+static bool is_first(const struct engine *engine, struct slice name)
+{
+    return engine->count > 0 && slice_is(name, engine->functions[0]->name);
+}
+
+const struct setting *engine_setting(const struct engine *engine, struct slice name, enum setting_kind kind,
+                                     struct slice qualifier)
+{
+    for (size_t i = 0; kind == SETTING_ALIAS && is_first(engine, name) && i < engine->alias_count; i++)
+        if (slice_is(qualifier, engine->aliases[i].qualifier))
+            return &engine->aliases[i];
+    return NULL;
+}
+
+size_t engine_settings(const struct engine *engine, struct slice name, enum setting_kind kind, struct slice after,
+                       size_t max, const struct setting **out, bool *more)
+{
+    size_t n = 0;
+    *more = false;
+    for (size_t i = 0; kind == SETTING_ALIAS && is_first(engine, name) && i < engine->alias_count; i++) {
+        if (slice_compare(slice_of(engine->aliases[i].qualifier), after) <= 0)
+            continue;
+        if (n == max) {
+            *more = true;
+            break;
+        }
+        out[n++] = &engine->aliases[i];
+    }
+    return n;
+}
+
+void engine_setting_put(struct engine *engine, const struct setting_change *change, setting_saved_fn *done,
+                        void *arg)
+{
+    asked(engine, ASKED_SETTING, NULL, arg);
+    keep_text(engine->name, sizeof(engine->name), change->name);
+    keep_text(engine->qualifier, sizeof(engine->qualifier), change->qualifier);
+    keep_text(engine->document, sizeof(engine->document), change->document);
+    keep_text(engine->revision, sizeof(engine->revision), change->expected_revision);
+    engine->kind = change->kind;
+    engine->mode = change->mode;
+    memcpy(engine->targets, change->versions, sizeof(engine->targets));
+    engine->setting_saved = done;
+}
+
+void engine_setting_delete(struct engine *engine, struct slice name, enum setting_kind kind, struct slice qualifier,
+                           struct slice expected_revision, setting_saved_fn *done, void *arg)
+{
+    asked(engine, ASKED_SETTING_DELETE, NULL, arg);
+    keep_text(engine->name, sizeof(engine->name), name);
+    keep_text(engine->qualifier, sizeof(engine->qualifier), qualifier);
+    keep_text(engine->revision, sizeof(engine->revision), expected_revision);
+    engine->kind = kind;
+    engine->setting_saved = done;
+}
+
+void engine_reserve(struct engine *engine, struct slice name, uint32_t reserved, setting_saved_fn *done, void *arg)
+{
+    asked(engine, ASKED_RESERVE, NULL, arg);
+    keep_text(engine->name, sizeof(engine->name), name);
+    engine->number = reserved;
+    engine->setting_saved = done;
+}
+
+int64_t engine_reserved(const struct engine *engine, struct slice name)
+{
+    return is_first(engine, name) ? engine->reserved : -1;
+}
+
+uint32_t engine_unreserved(const struct engine *engine)
+{
+    return 375 - (uint32_t)(engine->reserved > 0 ? engine->reserved : 0);
+}
+
+uint32_t engine_unreserved_min(const struct engine *engine)
+{
+    (void)engine;
+    return 37;
 }
