@@ -40,6 +40,7 @@ static void drop_event(struct keeper_event *event)
         return;
     keeper_meters_drop(&event->meters);
     fd_drop(&event->api_listener);
+    fd_drop(&event->runtime_listener);
 }
 
 static void on_keeper(uv_poll_t *poll, int status, int events)
@@ -118,6 +119,8 @@ enum outcome engine_open(uv_loop_t *loop, const struct engine_config *config, st
         return FAILED;
     }
     dispatch_timers_init(engine);
+    engine->runtime_api = runtime_api_new(loop);
+    engine->open_handles++;
     int failure = uv_poll_init(loop, &engine->keeper_poll, config->link->fd);
     assert(failure == 0); /* a socket of ours */
     engine->keeper_poll.data = engine;
@@ -211,6 +214,13 @@ static void on_engine_handle_closed(uv_handle_t *handle)
     engine_maybe_free(engine);
 }
 
+static void on_runtime_api_closed(void *arg)
+{
+    struct engine *engine = arg;
+    engine->open_handles--;
+    engine_maybe_free(engine);
+}
+
 /* Handles that close, changes that the packages or the store still have to answer: each of them names the engine. */
 void engine_maybe_free(struct engine *engine)
 {
@@ -229,6 +239,7 @@ void engine_free(struct engine *engine)
     engine->closed = true;
     HASH_ITER (hh, engine->instances, i, next)
         instance_abandon(i);
+    runtime_api_close(engine->runtime_api, on_runtime_api_closed, engine);
     registry_free(engine); /* at once: the rooms below close after this call */
     layers_free(engine->layers);
     uv_handle_t *handles[] = { (uv_handle_t *)&engine->idle_timer,  (uv_handle_t *)&engine->watch_timer,

@@ -28,9 +28,21 @@ static void put_language(struct buffer *out, const struct function *f)
                        "/var/runtime:/var/task",
                        f->runtime->major);
         put(out, f, "NODE_PATH", text);
-    } else {
+    } else if (f->runtime->family == RUNTIME_PYTHON) {
         put(out, f, "PYTHONPATH", "/var/runtime");
+    } else { /* Source as above: AWS_EXECUTION_ENV "is not defined for OS-only runtimes" */
+        (void)snprintf(text, sizeof(text), "127.0.0.1:%d", KEEPER_RUNTIME_API_PORT);
+        put(out, f, "AWS_LAMBDA_RUNTIME_API", text);
+        put(out, f, "PATH", "/usr/local/bin:/usr/bin/:/bin:/opt/bin");
+        put(out, f, "LD_LIBRARY_PATH",
+            "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
+        return;
     }
+    (void)snprintf(text, sizeof(text), "AWS_Lambda_%s", f->runtime->id);
+    put(out, f, "AWS_EXECUTION_ENV", text);
+    put(out, f, "PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
+    put(out, f, "LD_LIBRARY_PATH",
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
 }
 
 void environment_block(const struct instance *instance, struct buffer *out)
@@ -38,9 +50,7 @@ void environment_block(const struct instance *instance, struct buffer *out)
     const struct function *f = instance->pool->function;
     const struct engine_config *c = &instance->engine->config;
     char text[64];
-    (void)snprintf(text, sizeof(text), "AWS_Lambda_%s", f->runtime->id);
     put(out, f, "_HANDLER", f->handler);
-    put(out, f, "AWS_EXECUTION_ENV", text);
     put(out, f, "AWS_REGION", c->region);
     put(out, f, "AWS_DEFAULT_REGION", c->region);
     put(out, f, "AWS_LAMBDA_FUNCTION_NAME", f->name);
@@ -52,6 +62,8 @@ void environment_block(const struct instance *instance, struct buffer *out)
     put(out, f, "AWS_LAMBDA_LOG_STREAM_NAME", instance->stream);
     if (strcmp(f->log_format, "Text") != 0)
         put(out, f, "AWS_LAMBDA_LOG_FORMAT", f->log_format);
+    if (f->application_log_level != NULL)
+        put(out, f, "AWS_LAMBDA_LOG_LEVEL", f->application_log_level);
     put(out, f, "AWS_ACCESS_KEY_ID", instance->principal.access_key);
     put(out, f, "AWS_SECRET_ACCESS_KEY", instance->principal.secret);
     put(out, f, "AWS_SESSION_TOKEN", instance->principal.token);
@@ -62,9 +74,6 @@ void environment_block(const struct instance *instance, struct buffer *out)
     put(out, f, "LAMBDA_RUNTIME_DIR", "/var/runtime");
     put(out, f, "LANG", "en_US.UTF-8");
     put(out, f, "TZ", ":UTC");
-    put(out, f, "PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
-    put(out, f, "LD_LIBRARY_PATH",
-        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
     put_language(out, f);
     for (size_t i = 0; i < f->environment_count; i++) {
         buffer_appendf(out, "%s=%s", f->environment[i].name, f->environment[i].value);

@@ -87,6 +87,9 @@ static void leave_state(struct instance *i)
         i->pool->starting--;
     } else if (i->state == INSTANCE_IDLE) {
         dispatch_idle_remove(i);
+    } else if (i->state == INSTANCE_SETTLING && i->settle_counts) {
+        i->settle_counts = false;
+        i->pool->starting--;
     }
 }
 
@@ -137,6 +140,8 @@ void instance_kill(struct instance *i)
         i->engine->stopping++;
         instance_forget_key(i);
         (void)uv_timer_stop(&i->deadline);
+        runtime_endpoint_close(i->endpoint);
+        i->endpoint = NULL;
     }
     /* Descriptors of its own that it sent us and nobody reads would keep its files alive after its end. */
     close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
@@ -285,10 +290,35 @@ static void take_init_failed(struct instance *i, const struct frame *frame)
     dispatch_start_over(pool);
 }
 
+static void on_deadline(uv_timer_t *timer);
+
+/* Its caller has the answer; the rest of its time is its own until it asks for the next call. */
+static void begin_settling(struct instance *i, uint64_t left_ms)
+{
+    i->state = INSTANCE_SETTLING;
+    i->settle_due_ms = uv_now(i->engine->loop) + left_ms;
+    i->settle_counts = true;
+    i->pool->starting++;
+    (void)uv_timer_start(&i->deadline, on_deadline, left_ms < ENGINE_SETTLE_MS ? left_ms : ENGINE_SETTLE_MS, 0);
+}
+
+static void on_settle_timer(struct instance *i)
+{
+    struct pool *pool = i->pool;
+    uint64_t now_ms = uv_now(i->engine->loop);
+    if (now_ms < i->settle_due_ms) { /* it takes its time: whoever waits gets another */
+        leave_state(i);
+        (void)uv_timer_start(&i->deadline, on_deadline, i->settle_due_ms - now_ms, 0);
+    } else { /* nobody pays for what it does now, and nobody is told */
+        instance_kill(i);
+    }
+    dispatch_start_over(pool);
+}
+
 static void take_answer(struct instance *i, const struct frame *frame)
 {
     struct invocation *invocation = i->invocation;
-    uint64_t took = duration_us(invocation);
+    uint64_t took = duration_us(invocation), left_ms = uv_timer_get_due_in(&i->deadline);
     bool failed = frame->type != FRAME_DONE;
     struct buffer large = BUFFER_EMPTY;
     struct invocation_result result = {
@@ -311,6 +341,8 @@ static void take_answer(struct instance *i, const struct frame *frame)
     (void)take_invocation(i);
     i->served = true;
     struct pool *pool = i->pool;
+    if (i->endpoint != NULL)
+        begin_settling(i, left_ms);
     pool->start_failures = 0;
     invocation_answer(invocation, &result); /* first of all: the caller waits for it, everything below can */
     if (!invocation->log_tail)
@@ -319,7 +351,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
     if (frame->type == FRAME_FATAL || i->exited) {
         instance_kill(i); /* it is on its way out: no other call may meet that */
         dispatch_start_over(pool);
-    } else {
+    } else if (i->state != INSTANCE_SETTLING && i->state != INSTANCE_STOPPING) {
         dispatch_instance_ready(i);
     }
     buffer_drop(&large);
@@ -415,6 +447,22 @@ static void on_channel_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *bu
     take_frames(i);
 }
 
+/* ---- the same by the Runtime API ---- */
+
+static void on_endpoint_frame(const struct frame *frame, void *arg)
+{
+    (void)take_frame(arg, frame);
+}
+
+static void on_endpoint_idle(void *arg)
+{
+    struct instance *i = arg;
+    assert(i->state == INSTANCE_SETTLING);
+    (void)uv_timer_stop(&i->deadline);
+    leave_state(i);
+    dispatch_instance_ready(i);
+}
+
 /* ---- its output ---- */
 
 static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -463,6 +511,8 @@ static void on_deadline(uv_timer_t *timer)
         fail_call_timed_out(i);
         instance_kill(i);
         dispatch_start_over(pool);
+    } else if (i->state == INSTANCE_SETTLING) {
+        on_settle_timer(i);
     } else if (i->state == INSTANCE_STARTING) {
         char text[160], message[96];
         uint32_t limit_ms = i->engine->config.init_timeout_ms;
@@ -519,6 +569,18 @@ static bool send_pieces(struct instance *i, struct slice head, struct slice payl
     return true;
 }
 
+/* false: not a byte was taken. */
+static bool deliver(struct instance *i, const struct frame_invoke *frame)
+{
+    if (i->endpoint != NULL) {
+        runtime_endpoint_invoke(i->endpoint, frame);
+        return true;
+    }
+    buffer_reset(&i->head);
+    frame_write_invoke(&i->head, frame);
+    return i->channel_open && send_pieces(i, buffer_slice(&i->head), frame->payload);
+}
+
 bool instance_key_ends(const struct instance *i)
 {
     int64_t call_ms = (int64_t)i->pool->function->timeout_s * 1000;
@@ -549,10 +611,8 @@ bool instance_invoke(struct instance *i, struct invocation *invocation)
         .identity = SLICE_EMPTY,
         .payload = payload,
     };
-    buffer_reset(&i->head);
-    frame_write_invoke(&i->head, &frame);
     invocation->started_us = clock_mono_us();
-    if (i->frozen || !i->channel_open || !send_pieces(i, buffer_slice(&i->head), payload)) {
+    if (i->frozen || !deliver(i, &frame)) {
         i->invocation = NULL; /* it died while it was idle and nobody has told us yet, or cannot be woken */
         invocation->instance = NULL;
         instance_kill(i);
@@ -562,7 +622,8 @@ bool instance_invoke(struct instance *i, struct invocation *invocation)
     /* START is written with the first line it prints, with its answer, or soon: until the function works, nothing else does. */
     invocation->started_wall_ms = (int64_t)(frame.deadline_ms - timeout_ms);
     dispatch_start_lines_later(i->engine);
-    buffer_drop(&invocation->payload);
+    if (i->endpoint == NULL) /* it may ask for it again until it has answered */
+        buffer_drop(&invocation->payload);
     return true;
 }
 
@@ -589,18 +650,34 @@ static void open_pipe(struct instance *i, uv_pipe_t *pipe, bool *open, int *fd, 
     (void)uv_read_start((uv_stream_t *)pipe, alloc, read);
 }
 
-/* Takes our ends; the init deadline runs from here. */
+/* Takes our ends (a `provided` runtime has no channel); the init deadline runs from here. */
 void instance_listen(struct instance *i, int *channel, int *out)
 {
     (void)uv_timer_init(i->engine->loop, &i->deadline);
     i->deadline.data = i;
     i->handles++;
-    open_pipe(i, &i->channel, &i->channel_open, channel, on_channel_alloc, on_channel_read);
+    if (i->pool->function->runtime->family != RUNTIME_PROVIDED)
+        open_pipe(i, &i->channel, &i->channel_open, channel, on_channel_alloc, on_channel_read);
     open_pipe(i, &i->out.pipe, &i->out.open, out, on_output_alloc, on_output_read);
     (void)uv_timer_start(&i->deadline, on_deadline, i->engine->config.init_timeout_ms, 0);
 }
 
 /* ---- the keeper's word ---- */
+
+/* A sandbox that could not be made, for no fault of the function's: another is tried, then the oldest waiter is told. */
+static void fail_to_start(struct instance *i, const char *message)
+{
+    struct pool *pool = i->pool;
+    instance_kill(i);
+    if (++pool->start_failures >= ENGINE_START_FAILURES_MAX) {
+        struct error err;
+        pool->start_failures = 0;
+        (void)error_set_code(&err, ERROR_INTERNAL, "ServiceException", "Run `hearth doctor` on the server.",
+                             "could not make a sandbox for the function: %s", message);
+        dispatch_refuse_oldest(pool, &err);
+    }
+    dispatch_start_over(pool);
+}
 
 static void take_started(struct instance *i, struct keeper_event *event)
 {
@@ -613,11 +690,20 @@ static void take_started(struct instance *i, struct keeper_event *event)
     }
     if (i->state == INSTANCE_STOPPING) { /* killed before it was there */
         fd_drop(&event->api_listener);
+        fd_drop(&event->runtime_listener);
         return;
     }
     if (event->api_listener >= 0) /* none without a sandbox: there it calls the server's own address */
         i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
     fd_drop(&event->api_listener);
+    struct runtime_events events = { on_endpoint_frame, on_endpoint_idle, i };
+    struct error err;
+    if (event->runtime_listener >= 0 && runtime_endpoint_open(i->engine->runtime_api, &event->runtime_listener,
+                                                              &events, &i->endpoint, &err) != OK) {
+        log_error("engine", &err, "an instance cannot have the Runtime API");
+        fail_to_start(i, err.message);
+        return;
+    }
     i->pool->start_failures = 0;
     if (i->ready && i->channel_open) /* else it is on its way out */
         begin_serving(i);
@@ -649,24 +735,36 @@ static void drain_channel(struct instance *i)
     }
 }
 
-/* It died while it started: the oldest waiter is told, as Lambda tells the call that waited for an init. */
-static void died_starting(struct instance *i)
+/* The oldest waiter is told, as Lambda tells the call that waited for an init. */
+static void fail_init(struct instance *i, const char *type, const char *message)
 {
     struct pool *pool = i->pool;
-    char message[128], text[256];
-    const char *type = i->exit_event.oom_killed ? "Runtime.OutOfMemory" : "Runtime.ExitError";
-    report_exit_text(i->exit_event.wait_status, message);
-    if (i->exit_event.oom_killed)
-        (void)snprintf(message, sizeof(message), "Runtime exited with error: signal: killed");
+    char text[512];
     i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
     (void)snprintf(text, sizeof(text),
                    "INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: error\tError Type: %s\n",
                    (double)i->init_us / 1000.0, type);
     report_log(i, NULL, slice_of(text));
+    if (pool->waiting != NULL) {
+        pool->waiting->started_wall_ms = clock_wall_ms();
+        (void)snprintf(text, sizeof(text), "RequestId: %s Error: %s\n%s\n", pool->waiting->request_id, message,
+                       type);
+        report_log(i, pool->waiting, slice_of(text));
+    }
     struct buffer json = BUFFER_EMPTY;
     report_error_json(&json, type, pool->waiting == NULL ? "-" : pool->waiting->request_id, message);
     dispatch_fail_oldest(pool, slice_of(type), buffer_slice(&json), i);
     buffer_drop(&json);
+}
+
+/* It died while it started. */
+static void died_starting(struct instance *i)
+{
+    char message[128];
+    report_exit_text(i->exit_event.wait_status, message);
+    if (i->exit_event.oom_killed)
+        (void)snprintf(message, sizeof(message), "Runtime exited with error: signal: killed");
+    fail_init(i, i->exit_event.oom_killed ? "Runtime.OutOfMemory" : "Runtime.ExitError", message);
 }
 
 static void take_exited(struct instance *i, const struct keeper_event *event)
@@ -695,19 +793,22 @@ static void take_start_failed(struct instance *i, struct keeper_event *event)
     struct pool *pool = i->pool;
     i->exited = true;
     bool starting = i->state == INSTANCE_STARTING;
-    log_warn("engine", "could not make a sandbox for function \"%s\": %s", pool->function->name, event->message);
-    instance_kill(i);
-    close_all(i);
-    if (!starting)
-        return;
-    if (++pool->start_failures >= ENGINE_START_FAILURES_MAX) {
-        struct error err;
-        pool->start_failures = 0;
-        (void)error_set_code(&err, ERROR_INTERNAL, "ServiceException", "Run `hearth doctor` on the server.",
-                             "could not make a sandbox for the function: %s", event->message);
-        dispatch_refuse_oldest(pool, &err);
+    pool->instances++;                      /* keeps the pool while callbacks run */
+    if (starting && event->entry_refused) { /* the function's own fault: no other sandbox will do better */
+        fail_init(i, "Runtime.InvalidEntrypoint", event->message);
+        instance_kill(i);
+        dispatch_start_over(pool);
+    } else {
+        log_warn("engine", "could not make a sandbox for function \"%s\": %s", pool->function->name,
+                 event->message);
+        if (starting)
+            fail_to_start(i, event->message);
+        else
+            instance_kill(i);
     }
-    dispatch_start_over(pool);
+    close_all(i);
+    pool->instances--;
+    pool_maybe_free(pool);
 }
 
 void instance_event(struct instance *i, struct keeper_event *event)

@@ -1,4 +1,5 @@
 /* The beginning of an instance: its ends, its key, its environment, the word to the keeper. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -52,6 +53,16 @@ static void make_key(struct instance *i)
     i->has_key = true;
 }
 
+static void name_additions(const struct function *f, struct keeper_start *start)
+{
+    static_assert((int)FUNCTION_LAYERS_MAX <= (int)KEEPER_LAYERS_MAX, "each layer has its place");
+    for (size_t k = 0; k < f->layer_count; k++)
+        (void)snprintf(start->layers[k], sizeof(start->layers[k]), "%s", f->layers[k].digest);
+    for (size_t k = 0; k < f->environment_count; k++)
+        if (strcmp(f->environment[k].name, "AWS_LAMBDA_EXEC_WRAPPER") == 0)
+            (void)snprintf(start->wrapper, sizeof(start->wrapper), "%s", f->environment[k].value);
+}
+
 enum outcome instance_start(struct pool *pool, struct error *err)
 {
     struct engine *engine = pool->engine;
@@ -94,6 +105,7 @@ enum outcome instance_start(struct pool *pool, struct error *err)
     (void)snprintf(start.runtime, sizeof(start.runtime), "%s", f->runtime->id);
     (void)snprintf(start.actual, sizeof(start.actual), "%s", pool->actual->id);
     (void)snprintf(start.digest, sizeof(start.digest), "%s", f->digest);
+    name_additions(f, &start);
     enum outcome sent = keeper_send_start(engine->config.link, &start, err);
     buffer_wipe(&environment);
     if (sent != OK) {

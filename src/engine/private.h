@@ -5,7 +5,7 @@
  *   settings.c   aliases, policies, URLs;  concurrency.c  who counts as whose call, reservations  (registry.h: what these five share)
  *   dispatch.c   pools, invocations, limits, which instance gets what, retiring
  *   instance_start.c  an instance's ends, key and environment, and the word to the keeper
- *   instance.c   one sandboxed process from then on: channel, output, end
+ *   instance.c   one sandboxed process from then on: channel, output, end;  runtime_api.c  what `provided` ones have for a channel
  *   report.c     log lines, error payloads: texts alone;  environment.c  an instance's environment
  *   engine.c     open, drain, free, the keeper's events
  *
@@ -16,7 +16,9 @@
  *   4. A pool lives while it is its function's current one, or has an instance or a waiter. It holds its function and its package.
  *   5. The in_flight of all tallies together are the engine's less those that were refused; unreserved_in_flight are those of tallies without a
  *      reservation.
- *   6. Callbacks to callers are the last thing a step does: they may call back into the engine. */
+ *   6. An instance of a `provided` runtime has no channel: runtime_api.c says its frames, always in order. What its invocation points to is lent
+ *      to the endpoint until the frame of its end or the endpoint's; an invocation that ends before is followed by the latter in the same step.
+ *   7. Callbacks to callers are the last thing a step does: they may call back into the engine. */
 #pragma once
 
 #include <stdio.h>
@@ -30,6 +32,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/runtime_api.h"
 
 enum {
     ENGINE_STARTS_A_CORE = 2,  /* instances that boot at once; a boot is all CPU, more only make each slower */
@@ -38,7 +41,9 @@ enum {
     ENGINE_WATCH_LOOKS = 16, /* looks in which it must stay quiet: longer than a period of its CPU quota (100 ms) */
     ENGINE_NOISY_TIMES = 3,  /* caught working so often: from then on it is frozen as soon as it has answered */
     ENGINE_WATCH_CPU_US = 100, /* more CPU than this between two looks is work: an instance that waits uses none */
-    ENGINE_FREEZE_IDLE_MS = 1000,  /* whatever is idle for that long is frozen by its cgroup */
+    ENGINE_FREEZE_IDLE_MS = 1000, /* whatever is idle for that long is frozen by its cgroup */
+    ENGINE_SETTLE_MS =
+        50, /* a call waits so long for a `provided` instance that has answered and will soon ask for the next */
     ENGINE_EXIT_GRACE_MS = 200,    /* from the channel's end to the process's: then it is killed */
     ENGINE_END_MS = 5000,          /* draining: instances must be gone by then */
     ENGINE_DRAIN_LOOK_MS = 10,     /* while instances end: the keeper's events do not say "the last" */
@@ -52,7 +57,8 @@ enum {
 enum instance_state {
     INSTANCE_STARTING, /* the keeper was asked; no READY yet; the init deadline runs       -> IDLE, BUSY, STOPPING */
     INSTANCE_IDLE,     /* in pool->idle and engine->idle; no invocation                    -> BUSY, STOPPING */
-    INSTANCE_BUSY,     /* instance->invocation is set; its deadline runs                   -> IDLE, STOPPING */
+    INSTANCE_BUSY, /* instance->invocation is set; its deadline runs                   -> IDLE, SETTLING, STOPPING */
+    INSTANCE_SETTLING, /* `provided`: answered, has not asked for the next call yet; that deadline runs on -> IDLE, BUSY, STOPPING */
     INSTANCE_STOPPING, /* in no list; the keeper was told to kill it, or it ends by itself -> freed after EXITED */
     INSTANCE_STATE_COUNT
 };
@@ -92,12 +98,12 @@ struct invocation {
 
 struct pool {
     struct engine *engine;
-    struct function *function;       /* held; its packages too */
-    struct tally *tally;             /* held */
-    const struct runtime_id *actual; /* the installed runtime that runs it */
-    struct instance *idle;           /* most recently used first */
-    struct invocation *waiting;      /* oldest first */
-    size_t waiting_count, starting, instances;
+    struct function *function;                 /* held; its packages too */
+    struct tally *tally;                       /* held */
+    const struct runtime_id *actual;           /* the installed runtime that runs it */
+    struct instance *idle;                     /* most recently used first */
+    struct invocation *waiting;                /* oldest first */
+    size_t waiting_count, starting, instances; /* starting: those that will soon take a waiter */
     unsigned start_failures;
     bool in_start_queue;
     struct pool *prev, *next; /* engine->start_queue */
@@ -136,6 +142,10 @@ struct instance {
     uint64_t start_us, idle_since_us, watch_cpu_us;
     unsigned watch_looks;
     uint32_t tasks_at_ready;
+    struct runtime_endpoint
+        *endpoint;          /* `provided`: what it speaks to instead of a channel; from STARTED to STOPPING */
+    uint64_t settle_due_ms; /* SETTLING: the loop's time when its deadline passes */
+    bool settle_counts;     /* SETTLING, not for long: counted in pool->starting, for it will soon take a waiter */
     struct keeper_meters meters;
     int proc_status;            /* /proc/PID/status where there is no memory meter; -1 */
     void *api;                  /* the server's listener in its sandbox */
@@ -194,6 +204,7 @@ struct engine {
     uv_timer_t idle_timer, watch_timer, drain_timer, refuse_timer, start_timer, retry_timer;
     struct invocation *refused;
     unsigned open_handles;
+    struct runtime_api *runtime_api;
     struct instance **unsent; /* those of whom the keeper's socket did not take something */
     size_t unsent_count, unsent_cap;
     uint64_t drain_due_ms; /* the loop's time */
