@@ -130,7 +130,9 @@ static void on_saved(enum outcome outcome, const struct error *err, void *arg)
         change_end(change, outcome, NULL, err);
         return;
     }
-    change->has_package = change->has_layers = false; /* published: the entry has them now */
+    if (change->kind !=
+        CHANGE_TAGS) /* published: the entry has them now (with new tags it keeps those that it had) */
+        change->has_package = change->has_layers = false;
     if (change->kind == CHANGE_PUBLISH)
         publish_saved(change);
     else if (!change->engine->closed && change->kind == CHANGE_TAGS)

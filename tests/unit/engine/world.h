@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "engine/private.h"
+#include "store/functions.h"
+#include "store/settings.h"
 
 enum {
     WORLD_SECONDS_MAX = 60, /* a test that hangs is ended */
@@ -33,7 +35,7 @@ struct sandbox { /* what keeper_send_start was given, and what was asked for it 
     /* the INVOKE that was taken last */
     uint32_t sequence;
     uint64_t deadline_ms;
-    struct buffer payload, trace, context;
+    struct buffer payload, arn, trace, context;
 };
 
 struct call {                      /* an invocation, and how it ended */
@@ -85,6 +87,7 @@ struct world {
     size_t package_count, package_serial;
     bool packages_wait, rows_wait; /* they answer when the test says world_packages_answer, world_rows_answer */
     bool packages_closed;
+    bool rows_loaded;          /* at start: who holds what is the test's own matter then */
     enum error_kind row_error; /* the next row's answer */
     uint64_t version_serial;
     uint64_t pointed_to[2]; /* the versions of the setting that was written last */
@@ -97,6 +100,9 @@ struct world {
     bool drained, keeper_lost;
 };
 
+/* What the next world's engine finds when it opens, up to a row without a name; NULL: nothing. */
+extern const struct function_row *world_function_rows;
+extern const struct setting_row *world_setting_rows;
 int world_setup(
     void **state); /* an engine with room for 100 calls and instances, a core of two: four starts at once */
 int world_teardown(void **state); /* drains, frees, and asserts that nothing is left */

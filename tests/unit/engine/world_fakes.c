@@ -10,6 +10,8 @@
 #include "store/settings.h"
 
 struct world *the_world;
+const struct function_row *world_function_rows;
+const struct setting_row *world_setting_rows;
 
 /* ---- the keeper ---- */
 
@@ -230,6 +232,12 @@ void package_hold(struct package_store *store, const char *digest)
 {
     (void)store;
     assert(!the_world->packages_closed);
+    if (the_world->engine == NULL && package_of(digest) == NULL) { /* at start: of a row, it is on disk */
+        struct package *package = &the_world->packages[the_world->package_count++];
+        (void)snprintf(package->digest, sizeof(package->digest), "%s", digest);
+        package->references = 1;
+        return;
+    }
     assert(package_of(digest) != NULL && package_of(digest)->references > 0); /* nobody holds what may be gone */
     package_of(digest)->references++;
 }
@@ -338,7 +346,9 @@ void store_setting_delete(struct store *store, struct slice name, struct slice k
 
 enum outcome store_settings_load(struct store *store, store_setting_each_fn *each, void *arg, struct error *err)
 {
-    (void)store, (void)each, (void)arg, (void)err;
+    (void)store;
+    for (const struct setting_row *row = world_setting_rows; row != NULL && row->name.len > 0; row++)
+        TRY(each(row, arg, err));
     return OK;
 }
 
@@ -378,7 +388,9 @@ size_t layer_list_versions(const struct layers *layers, struct slice name, uint6
 
 enum outcome store_functions_load(struct store *store, store_function_each_fn *each, void *arg, struct error *err)
 {
-    (void)store, (void)each, (void)arg, (void)err;
+    (void)store;
+    for (const struct function_row *row = world_function_rows; row != NULL && row->name.len > 0; row++)
+        TRY(each(row, arg, err));
     return OK;
 }
 
