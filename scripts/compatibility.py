@@ -88,7 +88,8 @@ def check_rows(rows, models):
         if row["path"] is None:
             continue
         wanted = operations[name]["http"]
-        if row["method"] != wanted["method"] or row["path"].rstrip("/") != wanted["requestUri"].split("?")[0].rstrip("/"):
+        if row["method"] != wanted["method"] or \
+                row["path"].split("?")[0].rstrip("/") != wanted["requestUri"].split("?")[0].rstrip("/"):
             raise Complaint(f"{row['service']} serves {name} as {row['method']} {row['path']}, "
                             f"the model has {wanted['method']} {wanted['requestUri']}")
 

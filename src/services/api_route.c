@@ -152,6 +152,15 @@ static bool take_path(struct api_call *c, struct slice template, struct slice pa
     return true;
 }
 
+/* A template may end in "?name=value", which then must be in the query: GetLayerVersionByArn has ListLayers' path. */
+static bool has_query(struct slice wanted, struct slice query)
+{
+    while (wanted.len > 0 && query.len > 0)
+        if (slice_equal(slice_split(&query, '&'), wanted))
+            return true;
+    return wanted.len == 0;
+}
+
 static enum outcome unknown_path(struct api_call *c, struct error *err)
 {
     struct call *call = &c->call;
@@ -168,8 +177,10 @@ static enum outcome find_by_path(struct api_call *c, struct error *err)
     struct slice method = http_method(call->exchange), path = without_last_slash(http_path(call->exchange));
     for (size_t i = 0; i < call->service->operation_count; i++) {
         const struct operation *operation = &call->service->operations[i];
-        struct slice template = without_last_slash(slice_of(operation->path));
-        if (!slice_is(method, operation->method) || !same_path(template, path))
+        struct slice query = slice_of(operation->path);
+        struct slice template = without_last_slash(slice_split(&query, '?'));
+        if (!slice_is(method, operation->method) || !same_path(template, path) ||
+            !has_query(query, http_query(call->exchange)))
             continue;
         if (!take_path(c, template, path))
             return error_set_code(err, ERROR_INVALID, "ValidationException", "Percent-encode the path.",

@@ -54,6 +54,7 @@ static void any_resource(const struct call *call, struct buffer *out)
 }
 
 #define FUNCTIONS "/2015-03-31/functions"
+#define LAYERS    "/2018-10-31/layers"
 
 static const struct operation lambda_operations[] = {
     /* name, method, path, IAM action, resource, handler, longest body. The hot one first: the front looks in this order. */
@@ -130,6 +131,33 @@ static const struct operation lambda_operations[] = {
       LAMBDA_CONFIGURATION_BYTES_MAX },
     { "ListFunctionUrlConfigs", "GET", "/2021-10-31/functions/{FunctionName}/urls", "lambda:ListFunctionUrlConfigs",
       function_of_path, lambda_list_function_url_configs, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "AddPermission", "POST", FUNCTIONS "/{FunctionName}/policy", "lambda:AddPermission", function_of_path,
+      lambda_add_permission, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetPolicy", "GET", FUNCTIONS "/{FunctionName}/policy", "lambda:GetPolicy", function_of_path,
+      lambda_get_policy, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "RemovePermission", "DELETE", FUNCTIONS "/{FunctionName}/policy/{StatementId}", "lambda:RemovePermission",
+      function_of_path, lambda_remove_permission, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "PublishLayerVersion", "POST", LAYERS "/{LayerName}/versions", "lambda:PublishLayerVersion",
+      lambda_layer_resource, lambda_publish_layer_version, LAMBDA_REQUEST_BYTES_MAX },
+    { "GetLayerVersionByArn", "GET", LAYERS "?find=LayerVersion", "lambda:GetLayerVersion", lambda_layer_resource,
+      lambda_get_layer_version_by_arn, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListLayers", "GET", LAYERS, "lambda:ListLayers", any_resource, lambda_list_layers,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "ListLayerVersions", "GET", LAYERS "/{LayerName}/versions", "lambda:ListLayerVersions", lambda_layer_resource,
+      lambda_list_layer_versions, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetLayerVersion", "GET", LAYERS "/{LayerName}/versions/{VersionNumber}", "lambda:GetLayerVersion",
+      lambda_layer_resource, lambda_get_layer_version, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "DeleteLayerVersion", "DELETE", LAYERS "/{LayerName}/versions/{VersionNumber}", "lambda:DeleteLayerVersion",
+      lambda_layer_resource, lambda_delete_layer_version, LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "AddLayerVersionPermission", "POST", LAYERS "/{LayerName}/versions/{VersionNumber}/policy",
+      "lambda:AddLayerVersionPermission", lambda_layer_resource, lambda_add_layer_version_permission,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "GetLayerVersionPolicy", "GET", LAYERS "/{LayerName}/versions/{VersionNumber}/policy",
+      "lambda:GetLayerVersionPolicy", lambda_layer_resource, lambda_get_layer_version_policy,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
+    { "RemoveLayerVersionPermission", "DELETE", LAYERS "/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
+      "lambda:RemoveLayerVersionPermission", lambda_layer_resource, lambda_remove_layer_version_permission,
+      LAMBDA_CONFIGURATION_BYTES_MAX },
 };
 
 const struct service lambda_service = {

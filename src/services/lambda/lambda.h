@@ -8,6 +8,8 @@
  *   lambda_functions.c  functions: create, update, read, delete, list
  *   lambda_versions.c   PublishVersion, ListVersionsByFunction;  lambda_aliases.c  aliases and their weights
  *   lambda_tags.c       TagResource, UntagResource, ListTags;  lambda_concurrency.c  reserved concurrency
+ *   lambda_layers.c     layers, and the Layers of a function;  lambda_layer_policy.c  their policies
+ *   lambda_policy.c     AddPermission, RemovePermission, GetPolicy
  *   lambda_misc.c       what is only read: account settings, and what nobody can configure here
  *   lambda_url.c        function URLs' configuration
  *   lambda_invoke.c     Invoke, the hot path;  lambda_payload.c  is this JSON?
@@ -143,6 +145,12 @@ struct lambda_code_update {
 };
 MUST_CHECK enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body,
                                          struct lambda_code_update *out, struct error *err);
+/* Base64 of a package.  err: SerializationException, RequestEntityTooLargeException */
+MUST_CHECK enum outcome lambda_decode_zip(struct slice text, struct buffer *zip, struct error *err);
+/* Layers of a body, into `draft`; unchanged when there are none in it, taken away when the list is empty.
+ *   err  ValidationException; InvalidParameterValueException: too many, not there, two of one layer, too large together; AccessDeniedException */
+MUST_CHECK enum outcome lambda_read_layers(struct call *call, yyjson_val *body, struct function *draft,
+                                           struct error *err);
 
 /* Environment.Variables and Tags of a body; sorted, owned by the caller (variables_free).
  * Constraints of the model go to `checks`; the first other failure is kept in `refused` (kind ERROR_NONE: none yet). */
@@ -222,5 +230,18 @@ void lambda_update_function_url_config(struct call *call);
 void lambda_get_function_url_config(struct call *call);
 void lambda_delete_function_url_config(struct call *call);
 void lambda_list_function_url_configs(struct call *call);
+void lambda_publish_layer_version(struct call *call);
+void lambda_get_layer_version(struct call *call);
+void lambda_get_layer_version_by_arn(struct call *call);
+void lambda_list_layers(struct call *call);
+void lambda_list_layer_versions(struct call *call);
+void lambda_delete_layer_version(struct call *call);
+void lambda_add_layer_version_permission(struct call *call);
+void lambda_remove_layer_version_permission(struct call *call);
+void lambda_get_layer_version_policy(struct call *call);
+void lambda_layer_resource(const struct call *call, struct buffer *out); /* for the rows of those */
+void lambda_add_permission(struct call *call);
+void lambda_remove_permission(struct call *call);
+void lambda_get_policy(struct call *call);
 void lambda_invoke(struct call *call);
 void lambda_invoke_async(struct call *call);

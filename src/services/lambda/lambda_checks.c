@@ -29,7 +29,7 @@ struct slice lambda_shown(struct slice value, size_t max)
 void lambda_check_failed(struct lambda_checks *checks, const char *member, struct slice value,
                          const char *constraint, ...)
 {
-    char text[512];
+    char text[ERROR_MESSAGE_BYTES]; /* the lists of all runtimes are long */
     va_list args;
     va_start(args, constraint);
     vsnprintf(text, sizeof(text), constraint, args);

@@ -120,7 +120,6 @@ static const struct unsupported {
     { "FileSystemConfigs", LAMBDA_LIST, CREATE | CONFIGURATION },
     { "ImageConfig", LAMBDA_STRUCTURE, CREATE | CONFIGURATION },
     { "KMSKeyArn", LAMBDA_STRING, CREATE | CONFIGURATION },
-    { "Layers", LAMBDA_LIST, CREATE | CONFIGURATION },
     { "PublishTo", LAMBDA_STRING, CREATE | UPDATE_CODE },
     { "SourceKMSKeyArn", LAMBDA_STRING, CODE | UPDATE_CODE },
     { "TenancyConfig", LAMBDA_STRUCTURE, CREATE },
@@ -481,18 +480,17 @@ static enum outcome read_architectures(struct reader *r, struct slice *out)
     return OK;
 }
 
-static enum outcome decode_zip(struct reader *r, struct slice text, struct buffer *zip)
+enum outcome lambda_decode_zip(struct slice text, struct buffer *zip, struct error *err)
 {
     if (text.len / 4 * 3 > (size_t)PACKAGE_ZIP_BYTES_MAX + 2) /* two bytes may be padding */
-        return error_set_code(r->err, ERROR_TOO_LARGE, "RequestEntityTooLargeException",
-                              "Make the package smaller.", "Zipped size must be smaller than %d bytes",
-                              PACKAGE_ZIP_BYTES_MAX);
+        return error_set_code(err, ERROR_TOO_LARGE, "RequestEntityTooLargeException", "Make the package smaller.",
+                              "Zipped size must be smaller than %d bytes", PACKAGE_ZIP_BYTES_MAX);
     if (!buffer_try_reserve(zip, text.len / 4 * 3))
-        return error_set_code(r->err, ERROR_UNAVAILABLE, "ServiceException", "Try again later.",
+        return error_set_code(err, ERROR_UNAVAILABLE, "ServiceException", "Try again later.",
                               "could not allocate memory for a package of %zu bytes", text.len / 4 * 3);
     if (!codec_unbase64(zip, text)) {
         buffer_drop(zip);
-        return error_set_code(r->err, ERROR_INVALID, "SerializationException",
+        return error_set_code(err, ERROR_INVALID, "SerializationException",
                               "Send the zip file in base64 (RFC 4648).",
                               "ZipFile can not be converted to a Blob: it is not base64");
     }
@@ -634,7 +632,7 @@ enum outcome lambda_read_create(const struct lambda_place *place, yyjson_val *bo
     struct slice zip_text = SLICE_EMPTY;
     TRY(read_create(&r, &zip_text));
     TRY(reader_result(&r));
-    TRY(decode_zip(&r, zip_text, zip));
+    TRY(lambda_decode_zip(zip_text, zip, r.err));
     *draft = f;
     f = NULL;
     return OK;
@@ -671,7 +669,7 @@ enum outcome lambda_read_code(const struct lambda_place *place, yyjson_val *body
     TRY(read_unsupported(&r, body, UPDATE_CODE));
     TRY(read_code(&r, body, &zip_text));
     TRY(reader_result(&r));
-    TRY(decode_zip(&r, zip_text, &update.zip));
+    TRY(lambda_decode_zip(zip_text, &update.zip, r.err));
     *out = update;
     return OK;
 }

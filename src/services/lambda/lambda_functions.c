@@ -4,6 +4,8 @@
 
 #include <assert.h>
 
+#include "services/code_link.h"
+
 /* The control plane's handlers: parse, check, call the engine, answer. What they find in memory is only a hint (the engine's job checks
  * again on the way to the disk); it is looked at first because a refusal then costs nothing. */
 
@@ -83,6 +85,7 @@ static enum outcome create(struct call *call, struct error *err)
     TRY(call_json(call, &body, err));
     TRY(lambda_member(body, "Publish", LAMBDA_BOOLEAN, &publish, err));
     TRY(lambda_read_create(&place, body, &draft, &zip, err));
+    TRY(lambda_read_layers(call, body, draft, err));
     if (engine_find(call->engine, slice_of(draft->name)) != NULL)
         return error_set_code(err, ERROR_EXISTS, "ResourceConflictException",
                               "Update the function, or choose another name.", "Function already exist: %s",
@@ -153,6 +156,7 @@ static enum outcome update_configuration(struct call *call, struct error *err)
     AUTO(function)
     struct function *draft = function_copy(f);
     TRY(lambda_read_configuration(&place, body, draft, &revision, err));
+    TRY(lambda_read_layers(call, body, draft, err));
     TRY(lambda_check_revision(f->revision_id, revision, err));
     if (draft->runtime != f->runtime)
         TRY(engine_runtime_check(call->engine, draft->runtime, err));
@@ -207,8 +211,12 @@ void lambda_get_function(struct call *call)
     yyjson_mut_doc_set_root(doc, root);
     yyjson_mut_obj_add_val(doc, root, "Configuration",
                            lambda_render_configuration(doc, f, LAMBDA_VIEW_FULL, target.qualifier));
-    /* No Location: there is nowhere yet from where a package could be had by a presigned URL. */
-    yyjson_mut_obj_add_str(doc, yyjson_mut_obj_add_obj(doc, root, "Code"), "RepositoryType", "S3");
+    char location[CODE_LINK_ADDRESS_BYTES];
+    yyjson_mut_val *code = yyjson_mut_obj_add_obj(doc, root, "Code");
+    yyjson_mut_obj_add_str(doc, code, "RepositoryType", "S3");
+    code_link_address(call, f->digest, location);
+    if (location[0] != '\0')
+        yyjson_mut_obj_add_str(doc, code, "Location", location);
     add_tags_and_concurrency(call, doc, root, target.name);
     call_reply_json(call, 200, doc);
 }
