@@ -234,11 +234,13 @@ static void on_package(enum outcome outcome, const struct package_info *info, co
         }
     }
     take_package(change->draft, info);
-    if (change->dry_run) {
-        change_end(change, OK, change->draft, NULL);
+    change->has_package = !change->dry_run;
+    struct error too_large;
+    bool fits = layer_sizes_check(change->draft, &too_large) == OK;
+    if (!fits || change->dry_run) {
+        change_end(change, fits ? OK : FAILED, fits ? change->draft : NULL, fits ? NULL : &too_large);
         return;
     }
-    change->has_package = true;
     if (!change->has_layers)
         hold_layers(change);
     change_save(change);

@@ -270,27 +270,7 @@ uint32_t engine_concurrency_limit(const struct engine *engine)
 /* AWS's TotalCodeSize: each version and each layer version with its own zip, though equal ones are stored once. */
 uint64_t engine_code_bytes(const struct engine *engine)
 {
-    const struct layer_version *layers[64], *versions[64];
-    struct slice after = SLICE_EMPTY;
-    uint64_t bytes = engine->code_bytes;
-    for (bool more = true; more;) {
-        size_t count = layer_list(engine->layers, after, SLICE_EMPTY, SLICE_EMPTY, 64, layers, &more);
-        for (size_t k = 0; k < count; k++) {
-            struct slice name = slice_of(layers[k]->name);
-            uint64_t before = 0;
-            for (bool older = true; older;) {
-                size_t of_it = layer_list_versions(engine->layers, name, before, SLICE_EMPTY, SLICE_EMPTY, 64,
-                                                   versions, &older);
-                for (size_t v = 0; v < of_it; v++)
-                    bytes += versions[v]->code_bytes;
-                before = of_it > 0 ? versions[of_it - 1]->version : 0;
-                older = older && of_it > 0;
-            }
-            after = name;
-        }
-        more = more && count > 0;
-    }
-    return bytes;
+    return engine->code_bytes + layers_code_bytes(engine->layers);
 }
 
 struct layers *engine_layers(struct engine *engine)

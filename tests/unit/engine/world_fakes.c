@@ -371,19 +371,16 @@ void layers_free(struct layers *layers)
     (void)layers;
 }
 
-size_t layer_list(const struct layers *layers, struct slice after, struct slice runtime, struct slice architecture,
-                  size_t max, const struct layer_version **out, bool *more)
+uint64_t layers_code_bytes(const struct layers *layers)
 {
-    (void)layers, (void)after, (void)runtime, (void)architecture, (void)max, (void)out;
-    *more = false;
+    (void)layers;
     return 0;
 }
 
-size_t layer_list_versions(const struct layers *layers, struct slice name, uint64_t before, struct slice runtime,
-                           struct slice architecture, size_t max, const struct layer_version **out, bool *more)
+enum outcome layer_sizes_check(const struct function *function, struct error *err)
 {
-    (void)name, (void)before;
-    return layer_list(layers, SLICE_EMPTY, runtime, architecture, max, out, more);
+    (void)function, (void)err;
+    return OK;
 }
 
 enum outcome store_functions_load(struct store *store, store_function_each_fn *each, void *arg, struct error *err)
