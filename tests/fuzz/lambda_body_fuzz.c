@@ -36,7 +36,9 @@ static void check_limits(const struct function *f)
     assert(f->memory_mb >= KEEPER_MEMORY_MB_MIN && f->memory_mb <= KEEPER_MEMORY_MB_MAX);
     assert(f->tmp_mb >= KEEPER_TMP_MB_MIN && f->tmp_mb <= KEEPER_TMP_MB_MAX);
     assert(f->tag_count <= FUNCTION_TAGS_MAX);
-    assert(strcmp(f->log_group, ".") != 0 && strcmp(f->log_group, "..") != 0);
+    assert(f->log_group[0] != '\0' && strlen(f->log_group) <= LAMBDA_LOG_GROUP_BYTES_MAX);
+    bool json = strcmp(f->log_format, "JSON") == 0;
+    assert((f->application_log_level != NULL) == json && (f->system_log_level != NULL) == json);
     for (size_t i = 0; i < f->environment_count; i++)
         assert(strchr(f->environment[i].name, '=') == NULL);
 }

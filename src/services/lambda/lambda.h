@@ -27,7 +27,6 @@ enum {
     LAMBDA_ROLE_BYTES_MAX = 2048,       /* IAM: the longest ARN */
     LAMBDA_TIMEOUT_S_MIN = 1,
     LAMBDA_LOG_GROUP_BYTES_MAX = 512,   /* model: LogGroup */
-    LAMBDA_LOG_GROUP_ENCODED_MAX = 255, /* ours: percent-encoded it is the name of a directory */
     LAMBDA_TAG_KEY_CHARS_MAX = 128,     /* AWS tagging: key and value */
     LAMBDA_TAG_VALUE_CHARS_MAX = 256,
     LAMBDA_CLIENT_CONTEXT_BYTES_MAX = 3583, /* Invoke: "up to 3,583 bytes of base64-encoded data" */
@@ -156,6 +155,9 @@ MUST_CHECK enum outcome lambda_read_layers(struct call *call, yyjson_val *body, 
  * Constraints of the model go to `checks`; the first other failure is kept in `refused` (kind ERROR_NONE: none yet). */
 MUST_CHECK enum outcome lambda_read_variables(yyjson_val *map, struct lambda_checks *checks, struct error *refused,
                                               struct variable **out, size_t *count, struct error *err);
+/* LoggingConfig of a body, into `draft`, which has what it had before; the same for `checks` and `refused`. */
+MUST_CHECK enum outcome lambda_read_logging(yyjson_val *body, struct function *draft, struct lambda_checks *checks,
+                                            struct error *refused, struct error *err);
 MUST_CHECK enum outcome lambda_read_tags(yyjson_val *map, struct error *refused, struct variable **out,
                                          size_t *count, struct error *err);
 /* err: InvalidParameterValueException when they are longer than 4 KB as JSON */

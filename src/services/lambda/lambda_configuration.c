@@ -349,63 +349,7 @@ static enum outcome read_snap_start(struct reader *r)
     return OK;
 }
 
-/* ---- logging ---- */
-
-static bool log_group_ok(struct slice group) /* [\.\-_/#A-Za-z0-9]+ */
-{
-    for (size_t i = 0; i < group.len; i++) {
-        char c = group.at[i];
-        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!word && (c == '\0' || strchr(".-_/#", c) == NULL))
-            return false;
-    }
-    return group.len > 0;
-}
-
-static void take_log_group(struct reader *r, struct slice group)
-{
-    lambda_check_length(&r->checks, "loggingConfig.logGroup", group, 1, LAMBDA_LOG_GROUP_BYTES_MAX);
-    if (!log_group_ok(group)) {
-        lambda_check_failed(&r->checks, "loggingConfig.logGroup", group,
-                            "Member must satisfy regular expression pattern: [\\.\\-_/#A-Za-z0-9]+");
-        return;
-    }
-    /* A group is a directory here: "." and ".." would be somewhere else, and a name has 255 bytes ('/' and '#' take three each). */
-    size_t encoded = group.len;
-    for (size_t i = 0; i < group.len; i++)
-        encoded += group.at[i] == '/' || group.at[i] == '#' ? 2 : 0;
-    if (slice_is(group, ".") || slice_is(group, "..") || encoded > LAMBDA_LOG_GROUP_ENCODED_MAX)
-        refuse_unsupported(r, "A LogGroup of that length or name");
-    set_text(&r->draft->log_group, group);
-}
-
-static enum outcome read_logging(struct reader *r)
-{
-    yyjson_val *logging = NULL;
-    TRY(lambda_member(r->body, "LoggingConfig", LAMBDA_STRUCTURE, &logging, r->err));
-    if (logging == NULL)
-        return OK;
-    struct slice format = SLICE_EMPTY, group = SLICE_EMPTY, level = SLICE_EMPTY;
-    bool has_format = false, has_group = false, has_application = false, has_system = false;
-    TRY(read_string(r, logging, "LogFormat", &format, &has_format));
-    TRY(read_string(r, logging, "ApplicationLogLevel", &level, &has_application));
-    TRY(read_string(r, logging, "SystemLogLevel", &level, &has_system));
-    TRY(read_string(r, logging, "LogGroup", &group, &has_group));
-    bool json = slice_is(format, "JSON");
-    if (has_format && !json && !slice_is(format, "Text"))
-        lambda_check_failed(&r->checks, "loggingConfig.logFormat", format,
-                            "Member must satisfy enum value set: [JSON, Text]");
-    if (json)
-        refuse_unsupported(r, "LoggingConfig with LogFormat JSON");
-    else if (has_application || has_system)
-        (void)error_set_code(
-            reader_refuses(r), ERROR_INVALID, INVALID_PARAMETER, "Leave the level out.",
-            "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or "
-            "change the LogFormat to \"JSON\" and try again.");
-    if (has_group)
-        take_log_group(r, group);
-    return OK;
-}
+/* ---- environment ---- */
 
 static enum outcome read_environment(struct reader *r)
 {
@@ -434,7 +378,7 @@ static enum outcome read_common(struct reader *r, enum shape shape)
     TRY(read_numbers(r));
     TRY(read_tracing(r));
     TRY(read_snap_start(r));
-    TRY(read_logging(r));
+    TRY(lambda_read_logging(r->body, r->draft, &r->checks, &r->refused, r->err));
     TRY(read_environment(r));
     return read_unsupported(r, r->body, shape);
 }

@@ -37,6 +37,10 @@ static void add_nested(yyjson_mut_doc *doc, yyjson_mut_val *object, const struct
     yyjson_mut_obj_add_str(doc, snap, "OptimizationStatus", "Off");
     yyjson_mut_val *logging = yyjson_mut_obj_add_obj(doc, object, "LoggingConfig");
     yyjson_mut_obj_add_str(doc, logging, "LogFormat", f->log_format);
+    if (f->application_log_level != NULL)
+        yyjson_mut_obj_add_str(doc, logging, "ApplicationLogLevel", f->application_log_level);
+    if (f->system_log_level != NULL)
+        yyjson_mut_obj_add_str(doc, logging, "SystemLogLevel", f->system_log_level);
     yyjson_mut_obj_add_str(doc, logging, "LogGroup", f->log_group);
 }
 
