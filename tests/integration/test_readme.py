@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/quickstart.md, run in their order, as they stand there, with Debian's own aws."""
+"""The commands of README.md and of the guides, run in their order, as they stand there, with Debian's own aws."""
 import os
 import pathlib
 import re
@@ -20,7 +20,7 @@ def blocks(path):
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/function-urls.md"])
 def test_every_command_works_as_written(new_hearth, tmp_path, page):
     server = new_hearth()
     tools = tmp_path / "bin"
@@ -49,4 +49,6 @@ EXPECTED = {
     "docs/quickstart.md": ["created words: python3", '"words": 4', '"memory": "192"', "counting for quickstart", '"from":"words"',
                            '"errorType":"RangeError"', '"Unhandled"', "call 2 went wrong", "hello from a program in the package",
                            "AccountLimit", ":root", "removed tools"],
+    "docs/function-urls.md": ["(anybody may call it)", "GET /hello, Ada", "POST /a%2Fb, stranger", "GET /hello, Host", "GET /hello, path", "403 without a signature", "GET /signed, stranger",
+                              "https://www.example.com", "GET,PUT", "GET /, live", ":page:live", "403 once it is deleted"],
 }
