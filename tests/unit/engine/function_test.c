@@ -42,6 +42,19 @@ static struct function *a_function(void)
     f->environment_count = 2;
     f->tags = pairs(1, tags);
     f->tag_count = 1;
+    f->layers = memory_new_array(2, sizeof(*f->layers));
+    f->layer_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(f->layers[i].arn, sizeof(f->layers[i].arn), "arn:aws:lambda:us-east-1:000000000000:layer:l:%zu",
+                 i + 1);
+        memset(f->layers[i].digest, i == 0 ? 'b' : 'c', 64);
+        f->layers[i].code_bytes = 7 + i;
+        f->layers[i].tree_bytes = 70 + i;
+    }
+    f->application_log_level = memory_text("DEBUG");
+    f->system_log_level = memory_text("WARN");
+    f->latest_description = memory_text("of $LATEST");
+    f->tree_bytes = 99;
     memset(f->digest, 'a', 64);
     snprintf(f->code_sha256, sizeof(f->code_sha256), "%s", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
     f->code_bytes = 12345678901;
@@ -103,6 +116,79 @@ static void a_function_written_and_read_back_is_the_same(void **state)
     assert_string_equal(back->tags[0].value, "\xC3\xA9quipe");
     assert_int_equal(back->code_bytes, 12345678901);
     assert_ptr_equal(back->runtime, f->runtime);
+    assert_int_equal(back->layer_count, 2);
+    assert_string_equal(back->layers[1].arn, "arn:aws:lambda:us-east-1:000000000000:layer:l:2");
+    assert_int_equal(back->layers[1].tree_bytes, 71);
+    assert_string_equal(back->application_log_level, "DEBUG");
+    assert_string_equal(back->system_log_level, "WARN");
+    assert_int_equal(back->tree_bytes, 99);
+}
+
+static void a_row_of_the_first_schema_is_read_without_what_it_did_not_know(void **state)
+{
+    (void)state;
+    static const char document[] =
+        "{\"format\":1,\"runtime\":\"nodejs20.x\",\"handler\":\"index.handler\",\"role\":\"r\",\"description\":"
+        "\"\","
+        "\"timeout_s\":3,\"memory_mb\":128,\"tmp_mb\":512,\"architecture\":\"x86_64\",\"tracing_mode\":"
+        "\"PassThrough\",\"log_group\":\"g\",\"log_format\":\"Text\",\"digest\":\"d\",\"code_sha256\":\"s\","
+        "\"code_bytes\":7,\"revision_id\":\"v\",\"modified_ms\":1,\"arn\":\"a\"}";
+    AUTO(function)
+    struct function *f = NULL;
+    struct buffer again = BUFFER_EMPTY;
+    assert_int_equal(function_read(SLICE("hello"), SLICE("$LATEST"), slice_of(document), SLICE_EMPTY, &f, NULL),
+                     OK);
+    assert_int_equal(f->layer_count, 0);
+    assert_null(f->application_log_level);
+    assert_int_equal(f->tree_bytes, 0);
+    function_write_document(f, &again);
+    assert_string_equal(buffer_text(&again), document);
+    buffer_drop(&again);
+}
+
+static void a_version_is_latest_or_a_number_as_it_is_written(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = { "", "0", "01", "-1", "1x", "latest", "99999999999999999999" };
+    AUTO(function)
+    struct function *f = a_function();
+    AUTO(row)
+    struct row row = row_of(f);
+    struct function *back = NULL;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_int_equal(function_read(SLICE("hello"), slice_of(wrong[i]), buffer_slice(&row.document), SLICE_EMPTY,
+                                       &back, NULL),
+                         FAILED);
+    assert_int_equal(
+        function_read(SLICE("hello"), SLICE("42"), buffer_slice(&row.document), SLICE_EMPTY, &back, NULL), OK);
+    assert_int_equal(back->version_number, 42);
+    function_release(back);
+}
+
+static void latest_has_changed_when_its_code_or_configuration_has_and_not_by_tags_or_time(void **state)
+{
+    (void)state;
+    AUTO(function)
+    struct function *version = a_function();
+    AUTO(function)
+    struct function *latest = function_copy(version);
+    assert_false(function_unchanged(latest, version)); /* $LATEST's description was another when it was published */
+    set(&latest->description, "of $LATEST");
+    assert_true(function_unchanged(latest, version));
+    variables_free(latest->tags, latest->tag_count);
+    latest->tags = NULL;
+    latest->tag_count = 0;
+    latest->modified_ms++;
+    latest->revision_id[0] = 'x';
+    assert_true(function_unchanged(latest, version));
+    latest->layers[1].arn[0] = 'x';
+    assert_false(function_unchanged(latest, version));
+    latest->layers[1].arn[0] = 'a';
+    set(&latest->environment[1].value, "full");
+    assert_false(function_unchanged(latest, version));
+    set(&latest->environment[1].value, "");
+    latest->digest[0] = 'x';
+    assert_false(function_unchanged(latest, version));
 }
 
 static void a_function_without_variables_or_tags_has_an_empty_environment(void **state)
@@ -196,6 +282,9 @@ static void a_damaged_row_is_refused_with_its_name_and_member(void **state)
         { "{\"team\":\"\xC3\xA9quipe\"}", "[]", "tags" },
         { "\xC3\xA9quipe", "a\\u0000b", "tags" },
         { "aaaaaaaa", "aaaaaaaaa", "digest" },
+        { "bbbbbbbb", "bbbbbbbbb", "digest" },
+        { "\"layers\":[", "\"layers\":[1,", "arn" },
+        { "\"tree_bytes\":70", "\"tree_bytes\":-70", "tree_bytes" },
         { "\"modified_ms\":1706702400123", "\"modified_ms\":\"now\"", "modified_ms" },
         { "{\"format\"", "[\"format\"", "document" },
     };
@@ -252,6 +341,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_function_written_and_read_back_is_the_same),
+        cmocka_unit_test(a_row_of_the_first_schema_is_read_without_what_it_did_not_know),
+        cmocka_unit_test(a_version_is_latest_or_a_number_as_it_is_written),
+        cmocka_unit_test(latest_has_changed_when_its_code_or_configuration_has_and_not_by_tags_or_time),
         cmocka_unit_test(a_function_without_variables_or_tags_has_an_empty_environment),
         cmocka_unit_test(the_plain_document_does_not_hold_the_environment),
         cmocka_unit_test(a_copy_is_equal_and_changes_alone),
