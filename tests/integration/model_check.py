@@ -17,6 +17,8 @@ from helpers import REPOSITORY
 
 # Members that answers have and that botocore before 1.34 (Debian 12's) does not know yet.
 NEWER_MEMBERS = {"FunctionConfiguration": {"LoggingConfig"}}
+# Members that the model calls required and AWS leaves out: no code signing configuration is an empty answer.
+NOT_REQUIRED = {"GetFunctionCodeSigningConfigResponse": {"CodeSigningConfigArn", "FunctionName"}}
 NEWER_VALUES = {"Runtime": r"nodejs(20|22|24)\.x|python3\.1[0-4]"}
 
 
@@ -52,7 +54,7 @@ def _structure(shape, value, path):
             found += violations(known[name][1], each, f"{path}.{name}")
         elif name not in NEWER_MEMBERS.get(shape.name, ()):
             found.append(f"{path}.{name}: {shape.name} has no such member")
-    required = {wire for wire, (name, _) in known.items() if name in shape.required_members}
+    required = {wire for wire, (name, _) in known.items() if name in shape.required_members} - NOT_REQUIRED.get(shape.name, set())
     return found + [f"{path}.{name} is missing" for name in sorted(required - set(value))]
 
 
@@ -95,6 +97,10 @@ def violations(shape, value, path="$"):
         return _string(shape, value, path)
     if kind in ("integer", "long"):
         return _number(shape, value, path)
+    if kind in ("double", "float"):
+        limits = shape.metadata
+        fine = isinstance(value, (int, float)) and not isinstance(value, bool) and limits.get("min", value) <= value <= limits.get("max", value)
+        return [] if fine else [f"{path}: {value!r} is no number in range"]
     if kind == "boolean":
         return [] if isinstance(value, bool) else [f"{path}: {value!r} is no boolean"]
     return [f"{path}: this check knows no {kind}"]

@@ -157,12 +157,10 @@ def test_violations_are_told_together(create):
 
 
 @pytest.mark.parametrize("change", [
-    dict(Publish=True),
     dict(Code={"S3Bucket": "bucket", "S3Key": "key"}),
     dict(PackageType="Image", Code={"ImageUri": "image"}),
     dict(VpcConfig={"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}),
     dict(DeadLetterConfig={"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}),
-    dict(Layers=["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]),
     dict(FileSystemConfigs=[{"Arn": "arn", "LocalMountPath": "/mnt/a"}]),
     dict(KMSKeyArn="arn:aws:kms:us-east-1:000000000000:key/1"),
     dict(CodeSigningConfigArn="arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-00000000000000000"),
@@ -203,7 +201,7 @@ def test_a_function_is_read_with_code_and_tags(client, create):
     name = created["FunctionName"]
     answer = client.get_function(FunctionName=name)
     assert answer["Configuration"]["RevisionId"] == created["RevisionId"]
-    assert answer["Code"] == {"RepositoryType": "S3"}
+    assert answer["Code"]["RepositoryType"] == "S3" and answer["Code"]["Location"].startswith("http")
     assert answer["Tags"] == {"team": "a"}
     configuration = client.get_function_configuration(FunctionName=name)
     configuration.pop("ResponseMetadata")
@@ -314,7 +312,8 @@ def test_a_revision_guards_an_update(client, function):
     (dict(Timeout=901), "ValidationException", "Value '901' at 'timeout'"),
     (dict(Environment={"Variables": {"_HANDLER": "x"}}), "ValidationException", "Map keys must satisfy constraint"),
     (dict(Environment={"Variables": {"LAMBDA_TASK_ROOT": "x"}}), "InvalidParameterValueException", "LAMBDA_TASK_ROOT"),
-    (dict(Layers=["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]), "InvalidParameterValueException", "Layers is not supported"),
+    (dict(Layers=["arn:aws:lambda:us-east-1:000000000000:layer:l:1"]), "InvalidParameterValueException",
+     "Layer version arn:aws:lambda:us-east-1:000000000000:layer:l:1 does not exist."),
 ])
 def test_an_update_refuses_what_creation_refuses_and_changes_nothing(client, function, change, code, text):
     before = client.get_function_configuration(FunctionName=function)["RevisionId"]
@@ -328,11 +327,6 @@ def test_updates_of_what_is_not_there_are_not_found(client, function):
             ZipFile=ECHO)
     refused(client.update_function_configuration, "InvalidParameterValueException", "Aliases and versions do not support this operation.",
             FunctionName=f"{function}:1", Timeout=4)
-
-
-def test_publishing_by_an_update_is_refused(client, function):
-    refused(client.update_function_code, "InvalidParameterValueException", "Publish is not supported by this server yet.",
-            FunctionName=function, ZipFile=ECHO, Publish=True)
 
 
 # ---- DeleteFunction --------------------------------------------------------------------------------------------------------------
@@ -507,8 +501,7 @@ def test_account_settings_tell_AWSs_limits_and_what_is_used(client, create):
 # ---- what is not there -----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("operation, arguments", [
-    ("list_layers", {}), ("publish_version", {"FunctionName": "f"}), ("create_alias", {"FunctionName": "f", "Name": "a", "FunctionVersion": "1"}),
-    ("list_event_source_mappings", {}), ("get_policy", {"FunctionName": "f"}),
+    ("list_event_source_mappings", {}), ("list_code_signing_configs", {}), ("list_provisioned_concurrency_configs", {"FunctionName": "f"}),
 ])
 def test_operations_that_are_not_there_yet_say_so_and_never_succeed(client, operation, arguments):
     assert aws_error(getattr(client, operation), **arguments).code == "UnknownOperationException"
