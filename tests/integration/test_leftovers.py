@@ -1,6 +1,7 @@
 """A mixed load with updates and deletes: every answer is the right one, and afterwards nothing remains. Counted, not hoped."""
 import concurrent.futures
 import json
+import os
 import random
 import threading
 
@@ -8,77 +9,142 @@ import pytest
 
 from helpers import Snapshot, assert_nothing_more, children_of, make_zip, orphaned_network_namespaces, processes_that_mention, wait_until
 
-FUNCTIONS, CALLS, CLIENTS = 100, 2000, 16
+# The whole of it (500 functions, 10,000 calls) takes minutes: HEARTH_MIX=full; otherwise the same with fewer.
+FULL = os.environ.get("HEARTH_MIX") == "full"
+FUNCTIONS, CALLS, CLIENTS = (500, 10000, 16) if FULL else (100, 2000, 16)
+UPDATES, PUBLISHES, DELETED_VERSIONS, DELETES = (CALLS * part // 1000 for part in (50, 50, 10, 10))
 
-NODE = "exports.handler = async (e) => ({{ f: '{name}', v: {version}, n: e.n, double: e.n * 2 }});"
-MODULE = "export const handler = async (e) => ({{ f: '{name}', v: {version}, n: e.n, double: e.n * 2 }});"
-PYTHON = "def handler(e, c):\n    return {{'f': '{name}', 'v': {version}, 'n': e['n'], 'double': e['n'] * 2}}\n"
-KINDS = [("nodejs20.x", "index.js", NODE), ("nodejs22.x", "index.mjs", MODULE), ("python3.11", "lambda_function.py", PYTHON), ("nodejs20.x", "index.mjs", MODULE)]
+NODE = "exports.handler = async (e, c) => ({{ f: '{name}', v: {version}, n: e.n, double: e.n * 2, number: c.functionVersion, arn: c.invokedFunctionArn }});"
+MODULE = "export const handler = async (e, c) => ({{ f: '{name}', v: {version}, n: e.n, double: e.n * 2, number: c.functionVersion, arn: c.invokedFunctionArn }});"
+PYTHON = ("def handler(e, c):\n    return {{'f': '{name}', 'v': {version}, 'n': e['n'], 'double': e['n'] * 2, 'number': c.function_version, 'arn': c.invoked_function_arn}}\n")
+SHELL = """#!/bin/sh
+api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+while :; do
+  event=$(curl -sS -D /tmp/head "$api/next")
+  id=$(sed -n 's/^[Ll]ambda-[Rr]untime-[Aa]ws-[Rr]equest-[Ii]d: *//p' /tmp/head | tr -d '\\r')
+  arn=$(sed -n 's/^[Ll]ambda-[Rr]untime-[Ii]nvoked-[Ff]unction-[Aa]rn: *//p' /tmp/head | tr -d '\\r')
+  n=${{event#*:}}; n=${{n%\\}}}}; n=$((n))
+  curl -sS -o /dev/null -d "{{\\"f\\":\\"{name}\\",\\"v\\":{version},\\"n\\":$n,\\"double\\":$((n * 2)),\\"number\\":\\"$AWS_LAMBDA_FUNCTION_VERSION\\",\\"arn\\":\\"$arn\\"}}" "$api/$id/response"
+done
+"""
+KINDS = [("nodejs20.x", "index.js", NODE), ("nodejs22.x", "index.mjs", MODULE), ("python3.11", "lambda_function.py", PYTHON), ("provided.al2023", "bootstrap", SHELL)]
 
 
 def package(name, kind, version):
     runtime, file, source = KINDS[kind]
-    return make_zip({file: source.format(name=name, version=version)})
+    return make_zip({file: (source.format(name=name, version=version), 0o755)})
+
+
+class Function:
+    """What one function may answer at the moment. `code` is the version of its source; `published` maps each number to the code that was frozen."""
+
+    def __init__(self):
+        self.lock = threading.Lock()             # changes one after the other, as one team makes them
+        self.acknowledged = self.sent = 0        # code of $LATEST
+        self.published, self.gone = {}, set()    # numbers; those whose delete was begun
+        self.live = [1, 1]                       # numbers that the alias may be at: acknowledged, sent
+        self.deleted = False                     # None: under way, both answers are right
 
 
 class World:
-    """What each function may answer: the versions that are right at the moment, under a lock a function."""
-
     def __init__(self, server):
-        self.server = server
-        self.locks = [threading.Lock() for _ in range(FUNCTIONS)]
-        self.acknowledged = [0] * FUNCTIONS        # the version that the last answered update put in place
-        self.sent = [0] * FUNCTIONS                # the newest that was ever sent
-        self.deleted = [False] * FUNCTIONS
+        self.server, self.client = server, server.lambda_client
+        self.functions = [Function() for _ in range(FUNCTIONS)]
         self.wrong, self.calls, self.refused = [], 0, 0
         self.count_lock = threading.Lock()
 
     def name(self, i):
         return f"mixed-{i:03d}"
 
+    def create(self, i):
+        runtime, file, _ = KINDS[i % len(KINDS)]
+        self.server.deploy(package(self.name(i), i % len(KINDS), 0), runtime=runtime, name=self.name(i), handler=f"{file.split('.')[0]}.handler", timeout=60)
+        self.publish(i)
+        self.client.create_alias(FunctionName=self.name(i), Name="live", FunctionVersion="1")
+
+    def note(self, what):
+        with self.count_lock:
+            self.wrong.append(what)
+
     def call(self, i, n):
-        lowest, was_deleted = self.acknowledged[i], self.deleted[i]
-        client = self.server.lambda_client
+        f, chance = self.functions[i], random.Random(n)
+        numbers = sorted(set(f.published) - f.gone)
+        kind = chance.choice(["", "", "live", "version"]) if numbers else ""
+        qualifier = str(chance.choice(numbers)) if kind == "version" else kind
+        lowest, was_deleted, live = f.acknowledged, f.deleted, f.live[0]
         try:
-            answer = client.invoke(FunctionName=self.name(i), Payload=json.dumps({"n": n}).encode())
-        except client.exceptions.ResourceNotFoundException:
+            answer = self.client.invoke(FunctionName=self.name(i), Payload=json.dumps({"n": n}).encode(), **({"Qualifier": qualifier} if qualifier else {}))
+        except self.client.exceptions.ResourceNotFoundException:
             with self.count_lock:
                 self.refused += 1
-                if self.deleted[i] is False:
-                    self.wrong.append(f"{self.name(i)} is there, but the call said it is not")
+            if f.deleted is False and not (kind == "version" and int(qualifier) in f.gone):
+                self.note(f"{self.name(i)}:{qualifier} is there, but the call said it is not")
             return
         payload = json.load(answer["Payload"])
         with self.count_lock:
             self.calls += 1
-            if was_deleted:
-                self.wrong.append(f"{self.name(i)} answered after its delete was acknowledged: {payload}")
-            elif "FunctionError" in answer:
-                self.wrong.append(f"{self.name(i)} failed: {payload}")
-            elif (payload["f"], payload["n"], payload["double"]) != (self.name(i), n, 2 * n):
-                self.wrong.append(f"{self.name(i)} called with {n} answered {payload}")
-            elif not lowest <= payload["v"] <= self.sent[i]:
-                self.wrong.append(f"{self.name(i)} answered version {payload['v']}; {lowest} was acknowledged, {self.sent[i]} sent")
+        if was_deleted:
+            self.note(f"{self.name(i)} answered after its delete was acknowledged: {payload}")
+        elif "FunctionError" in answer:
+            self.note(f"{self.name(i)} failed: {payload}")
+        elif (payload["f"], payload["n"], payload["double"]) != (self.name(i), n, 2 * n):
+            self.note(f"{self.name(i)} called with {n} answered {payload}")
+        elif not payload["arn"].endswith(self.name(i) + (":" + qualifier if qualifier else "")):
+            self.note(f"{self.name(i)}:{qualifier} was told it is {payload['arn']}")
+        elif payload["number"] != answer["ExecutedVersion"]:
+            self.note(f"{self.name(i)}:{qualifier} ran {payload['number']}, the answer says {answer['ExecutedVersion']}")
+        elif kind == "" and not (payload["number"] == "$LATEST" and lowest <= payload["v"] <= f.sent):
+            self.note(f"{self.name(i)} answered code {payload['v']}; {lowest} was acknowledged, {f.sent} sent")
+        elif kind == "live" and not (live <= int(payload["number"]) <= f.live[1] and payload["v"] == f.published[int(payload["number"])]):
+            self.note(f"{self.name(i)}:live answered {payload}; it may be at {f.live}")
+        elif kind == "version" and (payload["number"], payload["v"]) != (qualifier, f.published[int(qualifier)]):
+            self.note(f"{self.name(i)}:{qualifier} answered {payload}, frozen with code {f.published[int(qualifier)]}")
 
     def update(self, i):
-        with self.locks[i]:
-            if self.deleted[i]:
+        f = self.functions[i]
+        with f.lock:
+            if f.deleted is not False:
                 return
-            self.sent[i] += 1
-            self.server.lambda_client.update_function_code(FunctionName=self.name(i), ZipFile=package(self.name(i), i % len(KINDS), self.sent[i]))
-            wait_until(lambda: self.server.lambda_client.get_function_configuration(FunctionName=self.name(i))["LastUpdateStatus"] == "Successful", 60)
-            self.acknowledged[i] = self.sent[i]
+            f.sent += 1
+            self.client.update_function_code(FunctionName=self.name(i), ZipFile=package(self.name(i), i % len(KINDS), f.sent))
+            wait_until(lambda: self.client.get_function_configuration(FunctionName=self.name(i))["LastUpdateStatus"] == "Successful", 60)
+            f.acknowledged = f.sent
+
+    def publish(self, i):
+        """A new version, and the alias moves on to it."""
+        f = self.functions[i]
+        with f.lock:
+            if f.deleted is not False:
+                return
+            number = int(self.client.publish_version(FunctionName=self.name(i))["Version"])
+            if number in f.published:            # nothing had changed
+                return
+            f.published[number] = f.sent
+            if number > 1:
+                f.live[1] = number
+                self.client.update_alias(FunctionName=self.name(i), Name="live", FunctionVersion=str(number))
+                f.live[0] = number
+
+    def delete_version(self, i):
+        f = self.functions[i]
+        with f.lock:
+            old = sorted(set(f.published) - f.gone - set(f.live))
+            if f.deleted is not False or not old:
+                return
+            f.gone.add(old[0])
+            self.client.delete_function(FunctionName=self.name(i), Qualifier=str(old[0]))
 
     def delete(self, i):
-        with self.locks[i]:
-            if not self.deleted[i]:
-                deleted = self.deleted
-                deleted[i] = None                  # under way: both answers are right
-                self.server.lambda_client.delete_function(FunctionName=self.name(i))
-                deleted[i] = True
+        f = self.functions[i]
+        with f.lock:
+            if f.deleted is False:
+                f.deleted = None
+                self.client.delete_function(FunctionName=self.name(i))
+                f.deleted = True
 
 
 @pytest.mark.slow
-def test_a_hundred_functions_two_thousand_calls_sixteen_clients_and_nothing_remains(new_hearth):
+def test_many_functions_versions_and_aliases_sixteen_clients_and_nothing_remains(new_hearth):
     server = new_hearth(options=["--idle", "2s"])
     warm = server.deploy({"index.js": "exports.handler = async () => 1;"})        # what is made once and kept is made now
     warm({})
@@ -87,32 +153,29 @@ def test_a_hundred_functions_two_thousand_calls_sixteen_clients_and_nothing_rema
     orphans = orphaned_network_namespaces()
     before = Snapshot(server)
     world = World(server)
-
-    def create(i):
-        runtime, file, _ = KINDS[i % len(KINDS)]
-        server.deploy(package(world.name(i), i % len(KINDS), 0), runtime=runtime, name=world.name(i), handler=f"{file.split('.')[0]}.handler", timeout=60)
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        list(pool.map(create, range(FUNCTIONS)))
+        list(pool.map(world.create, range(FUNCTIONS)))
 
     # The same order of things each time; some functions get most of the calls, as in life.
     chance = random.Random(20240131)
     plan = [("call", min(int(chance.paretovariate(0.6)) - 1, FUNCTIONS - 1) if chance.random() < 0.7 else chance.randrange(FUNCTIONS), n) for n in range(CALLS)]
-    for at in sorted(chance.sample(range(CALLS), 120), reverse=True):
-        plan.insert(at, ("update", chance.randrange(FUNCTIONS), 0))
-    for at in sorted(chance.sample(range(CALLS // 2, CALLS), 20), reverse=True):
-        plan.insert(at, ("delete", chance.randrange(20, FUNCTIONS), 0))
+    for kind, count, lowest, first in (("update", UPDATES, 0, 0), ("publish", PUBLISHES, 0, 0), ("delete_version", DELETED_VERSIONS, 0, CALLS // 3), ("delete", DELETES, 20, CALLS // 2)):
+        for at in sorted(chance.sample(range(first, CALLS), count), reverse=True):
+            plan.insert(at, (kind, chance.randrange(lowest, FUNCTIONS) if chance.random() < 0.5 or lowest else chance.randrange(5), 0))
 
     def work(step):
         kind, i, n = step
-        {"call": lambda: world.call(i, n), "update": lambda: world.update(i), "delete": lambda: world.delete(i)}[kind]()
+        world.call(i, n) if kind == "call" else getattr(world, kind)(i)
     with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(work, plan))
     assert world.wrong == []
     assert world.calls + world.refused == CALLS and world.calls > CALLS * 0.8
+    assert sum(len(f.gone) for f in world.functions) > 0 and max(len(f.published) for f in world.functions) > 2
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(world.delete, range(FUNCTIONS)))
     server._clients = {}                               # its connections are descriptors of the server too
+    world.client = None
     __import__("gc").collect()
     assert_nothing_more(server, before, 120)
     assert not [p for p in processes_that_mention(str(server.data)) if p not in (server.pid, server.keeper_pid)]
