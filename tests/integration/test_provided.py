@@ -475,10 +475,3 @@ def test_all_of_it_as_an_ordinary_user(new_hearth, c_bootstrap):
     layers = [layer(server, {"bootstrap": (c_bootstrap, 0o755)}), layer(server, {"second": "x"})]
     function = deploy(server, make_zip({"x": "y"}), Layers=layers)
     assert [function({}).ok()["calls"] for _ in range(5)] == [1, 2, 3, 4, 5]
-
-
-def test_without_a_sandbox_one_layer_works_and_several_are_refused(new_hearth, c_bootstrap):
-    server = new_hearth(user="ordinary", options=["--dangerously-run-functions-without-sandbox"])
-    function = deploy(server, bootstrap(SHELL))
-    with concurrent.futures.ThreadPoolExecutor(3) as threads:
-        assert [answer["event"] for answer in threads.map(lambda n: function({"n": n}).ok(), range(6))] == [{"n": n} for n in range(6)]

@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <poll.h>
+#include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +306,84 @@ static void a_wrapper_is_not_for_provided_runtimes(void **state)
     instance_free(i);
 }
 
+/* ---- without a sandbox: a machine that refuses pivot_root; in a process of its own, since a filter stays ---- */
+
+static bool contains(const char *text, const char *part)
+{
+    return strstr(text, part) != NULL;
+}
+
+static int bare_run(struct world *w)
+{
+    char digest[KEEPER_DIGEST_BYTES];
+    struct instance *i;
+    world_put(w, "bare", "bootstrap",
+              "#!/bin/sh\ncat $LAYER/x\necho api $AWS_LAMBDA_RUNTIME_API\n"
+              "exec curl -sS -m 20 http://$AWS_LAMBDA_RUNTIME_API/\n",
+              0755, digest);
+    struct keeper_start start = provided(w, "bare", &i);
+    static const char environment[] = "PATH=/usr/bin:/bin\0LAYER=/opt\0AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001";
+    start.environment = slice_from(environment, sizeof(environment));
+    world_put(w, "bare-layer", "x", "of the layer\n", 0644, start.layers[0]);
+    world_send(w, &start, i);
+    world_wait_started(w, i);
+    if (i->start.api_listener != -1 || i->start.runtime_listener < 0)
+        return 20;
+    struct pollfd listener = { i->start.runtime_listener, POLLIN, 0 };
+    if (poll(&listener, 1, WORLD_WAIT_MS) != 1)
+        return 21;
+    int connection = accept4(i->start.runtime_listener, NULL, NULL, SOCK_CLOEXEC);
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nheard";
+    if (write(connection, answer, strlen(answer)) != (ssize_t)strlen(answer))
+        return 22;
+    world_wait_ended(w, i);
+    close(connection);
+    if (!contains(i->output, "of the layer\napi 127.0.0.1:") || contains(i->output, ":9001\n") ||
+        !contains(i->output, "heard"))
+        return 23;
+    instance_free(i);
+
+    start = provided(w, "bare-none", &i);
+    world_send(w, &start, i);
+    world_wait_refused(w, i);
+    if (!i->end.entry_refused || !contains(i->end.message, "[/var/task/bootstrap /opt/bootstrap]"))
+        return 24;
+    instance_free(i);
+
+    start = provided(w, "bare", &i);
+    memcpy(start.layers[0], start.digest, sizeof(start.digest));
+    memcpy(start.layers[1], start.digest, sizeof(start.digest));
+    world_send(w, &start, i);
+    world_wait_refused(w, i);
+    if (i->end.entry_refused || !contains(i->end.message, "without a sandbox a function cannot have 2 layers"))
+        return 25;
+    instance_free(i);
+    return 0;
+}
+
+static void without_a_sandbox_there_is_a_port_of_its_own_and_one_layer(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct error err;
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(pivot_root), 0);
+        if (seccomp_load(filter) < 0)
+            _exit(10);
+        struct world *w = world_new_without_keeper();
+        w->config.unsafe_no_sandbox = true;
+        if (keeper_fork(&w->config, &w->link, &w->report, &err) != OK || w->report.sandbox)
+            _exit(11);
+        int status = bare_run(w);
+        world_free(w);
+        _exit(status);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int main(int argc, char **argv)
 {
     if (!world_become(argc, argv))
@@ -321,6 +401,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_wrapper_is_given_the_runtimes_command_line_and_its_descriptors),
         cmocka_unit_test(a_wrapper_that_cannot_run_ends_as_in_a_shell_and_says_so),
         cmocka_unit_test(a_wrapper_is_not_for_provided_runtimes),
+        cmocka_unit_test(without_a_sandbox_there_is_a_port_of_its_own_and_one_layer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
