@@ -10,6 +10,9 @@ enum {
     URL_CORS_ITEMS_MAX = 100, /* model: AllowOriginsList, HeadersList */
     URL_CORS_METHODS_MAX = 6,
     URL_CORS_MAX_AGE_S_MAX = 86400,
+    URL_ORIGIN_CHARS_MAX = 253,  /* model: Origin */
+    URL_HEADER_CHARS_MAX = 1024, /* model: Header */
+    URL_METHOD_CHARS_MAX = 6,    /* model: Method; so OPTIONS is none */
 };
 
 struct url_list {

@@ -16,6 +16,7 @@ import botocore.credentials
 import pytest
 
 from helpers import RawConnection, aws_error, make_zip, signed_request, wait_until
+from model_check import checked
 
 ECHO = {"index.mjs": """
 export const handler = async (event) => ({ statusCode: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(event) });
@@ -81,7 +82,8 @@ class Url:
 
 @pytest.fixture
 def client(hearth):
-    return hearth.lambda_client
+    """Every answer is walked against AWS's model."""
+    return checked(hearth)
 
 
 @pytest.fixture(scope="module")
@@ -608,6 +610,16 @@ def test_a_url_that_is_deleted_while_a_body_comes_in_runs_nothing(hearth, client
         connection.send(f"POST / HTTP/1.1\r\nHost: {url.host}\r\nContent-Length: 10\r\n\r\nhello".encode())
         client.delete_function_url_config(FunctionName=url.function.name)
         assert connection.send(b"world").answer().status == 403
+
+
+def test_a_server_that_ends_answers_the_calls_that_run(new_hearth):
+    server = new_hearth()
+    url = Url(server, SAYS)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(url.says, {"sleep": 500, "answer": "in the end"})
+        wait_until(lambda: "START" in server.logs_of(url.function.name), what="the call runs")
+        server.stop()
+        assert answer.result().text == b"in the end"
 
 
 def test_many_clients_at_once_each_get_their_own_answer(says):

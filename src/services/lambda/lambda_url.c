@@ -11,8 +11,6 @@
 
 static const char qualifier_pattern[] = "((?!^\\d+$)^[0-9a-zA-Z-_]+$)"; /* model: FunctionUrlQualifier */
 
-enum { URL_ORIGIN_CHARS_MAX = 253, URL_HEADER_CHARS_MAX = 1024, URL_METHOD_CHARS_MAX = 6 }; /* model */
-
 struct url_change { /* what a handler's callback needs; in the call's arena */
     struct slice name, qualifier;
 };
