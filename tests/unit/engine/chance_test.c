@@ -14,10 +14,50 @@ static uint32_t chance(uint32_t below) /* xorshift: the same everywhere */
     return chance_state % below;
 }
 
+/* $LATEST, or one of its versions. */
 static struct function *some_function(struct world *world)
 {
     char name[2] = { (char)('a' + chance(FUNCTIONS)), '\0' };
-    return engine_find(world->engine, slice_of(name));
+    struct function *all[16];
+    bool more;
+    size_t count = engine_list_versions(world->engine, slice_of(name), UINT64_MAX, 16, all, &more);
+    return all[chance(2) == 0 ? 0 : chance((uint32_t)count)];
+}
+
+static void on_version(enum outcome outcome, struct function *function, const struct error *err, void *arg)
+{
+    (void)outcome, (void)function, (void)err;
+    ++*(size_t *)arg;
+}
+
+static void on_setting(enum outcome outcome, const struct setting *setting, const struct error *err, void *arg)
+{
+    (void)outcome, (void)setting, (void)err;
+    ++*(size_t *)arg;
+}
+
+/* Publishes, deletes a version, reserves, takes a reservation back, or gives new tags. */
+static void a_function_changes(struct world *world, size_t *answers)
+{
+    struct function *some = some_function(world);
+    struct slice name = slice_of(some->name);
+    switch (chance(5)) {
+    case 0:
+        engine_publish(world->engine, name, NULL, SLICE_EMPTY, SLICE_EMPTY, on_version, answers);
+        break;
+    case 1:
+        engine_delete_version(world->engine, name, some->version_number, on_version, answers);
+        break;
+    case 2:
+        engine_reserve(world->engine, name, chance(8), on_setting, answers);
+        break;
+    case 3:
+        engine_setting_delete(world->engine, name, SETTING_CONCURRENCY, SLICE_EMPTY, SLICE_EMPTY, on_setting,
+                              answers);
+        break;
+    default:
+        engine_put_tags(world->engine, name, NULL, 0, on_version, answers);
+    }
 }
 
 static void calls_sometimes_again(struct call *call)
@@ -63,7 +103,11 @@ static void sandbox_acts(struct world *world, struct sandbox *sandbox)
     }
 }
 
-static void something_happens(struct world *world, struct saved *saved, size_t *changes)
+struct kin { /* changes of versions, reservations and tags */
+    size_t begun, answers;
+};
+
+static void something_happens(struct world *world, struct saved *saved, size_t *changes, struct kin *kin)
 {
     uint32_t what = chance(100);
     if (what < 25 && world->call_count < WORLD_CALLS_MAX - 8) {
@@ -84,6 +128,9 @@ static void something_happens(struct world *world, struct saved *saved, size_t *
             world_begin_update_code(world, name, &saved[(*changes)++]);
         else
             world_begin_update_configuration(world, name, &saved[(*changes)++]);
+    } else if (what >= 95) {
+        kin->begun++;
+        a_function_changes(world, &kin->answers);
     } else if (what < 80) {
         world->starts_behind = chance(3);
         world->kills_behind = chance(3);
@@ -105,18 +152,20 @@ static void one_life(uint32_t seed)
     struct world *world = state;
     struct saved saved[20] = { 0 };
     size_t changes = 0;
+    struct kin kin = { 0 };
     chance_state = seed * 2654435761u + 1;
     for (size_t k = 0; k < FUNCTIONS; k++)
         (void)world_function_of(world, (char[]){ (char)('a' + k), '\0' }, chance(2) * FUNCTION_TIMEOUT_S_MAX);
     world->engine->instances_max = 3 + chance(6);
     world->engine->limit = 5 + chance(20);
     for (size_t step = 0; step < STEPS && world->sandbox_count < WORLD_SANDBOXES_MAX - 32; step++)
-        something_happens(world, saved, &changes);
+        something_happens(world, saved, &changes, &kin);
     world->starts_broken = 0;
     world_drain(world, chance(3));
     world_run_until(world, world->drained);
     for (size_t k = 0; k < changes; k++)
         assert_int_equal(saved[k].answers, 1);
+    assert_int_equal(kin.answers, kin.begun);
     world_teardown(&state);
 }
 

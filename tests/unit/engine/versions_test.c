@@ -395,6 +395,68 @@ static void waiters_of_versions_are_told_when_the_server_stops(void **state)
     world_end(world);
 }
 
+/* ---- layers ---- */
+
+/* A package that something else holds, as a layer version does. */
+static const char *a_layers_package(struct world *world)
+{
+    return world_function(world, "somewhere")->digest;
+}
+
+static void begin_create_with_layer(struct world *world, const char *digest, struct change *change)
+{
+    struct function *draft = function_new();
+    struct buffer zip = BUFFER_EMPTY;
+    draft->name = memory_text("layered");
+    draft->handler = memory_text("index.handler");
+    draft->role = memory_text("r");
+    draft->log_group = memory_text("g");
+    draft->runtime = &the_runtime;
+    draft->layers = memory_new_array(1, sizeof(*draft->layers));
+    draft->layer_count = 1;
+    (void)snprintf(draft->layers[0].digest, sizeof(draft->layers[0].digest), "%s", digest);
+    *change = (struct change){ 0 };
+    engine_create(world->engine, &draft, &zip, on_change, change);
+}
+
+static void a_function_holds_the_packages_of_its_layers_from_the_first_moment_to_its_end(void **state)
+{
+    struct world *world = *state;
+    struct change change;
+    char digest[65];
+    (void)snprintf(digest, sizeof(digest), "%s", a_layers_package(world));
+    world->packages_wait = true;
+    begin_create_with_layer(world, digest, &change);
+    assert_int_equal(world_package_references(world, digest), 2); /* the layer version may be deleted now */
+    world_packages_answer(world);
+    world->packages_wait = false;
+    world_run_until(world, change.answers > 0);
+    assert_int_equal(change.outcome, OK);
+    (void)publish(world, "layered");
+    assert_int_equal(world_package_references(world, digest), 3);
+    struct sandbox *sandbox = world_warm(world, engine_find(world->engine, SLICE("layered")));
+    assert_int_equal(world_package_references(world, digest),
+                     4); /* its pool: an update leaves who runs its files */
+    (void)world_update_code(world, "layered");
+    world_gone(world, sandbox);
+    assert_int_equal(world_package_references(world, digest), 3);
+    assert_int_equal(world_delete(world, "layered").outcome, OK);
+    assert_int_equal(world_package_references(world, digest), 1);
+}
+
+static void a_function_that_could_not_be_saved_gives_its_layers_back(void **state)
+{
+    struct world *world = *state;
+    struct change change;
+    char digest[65];
+    (void)snprintf(digest, sizeof(digest), "%s", a_layers_package(world));
+    world->row_error = ERROR_DISK_FULL;
+    begin_create_with_layer(world, digest, &change);
+    world_run_until(world, change.answers > 0);
+    assert_int_equal(change.err.kind, ERROR_DISK_FULL);
+    assert_int_equal(world_package_references(world, digest), 1);
+}
+
 /* ---- aliases and routing ---- */
 
 static void a_qualifier_means_latest_a_version_or_what_an_alias_points_to(void **state)
@@ -857,6 +919,8 @@ int main(void)
         TEST(the_instances_of_a_deleted_version_end_and_its_package_is_given_back),
         TEST(with_a_function_go_its_versions_and_all_their_instances),
         TEST(waiters_of_versions_are_told_when_the_server_stops),
+        TEST(a_function_holds_the_packages_of_its_layers_from_the_first_moment_to_its_end),
+        TEST(a_function_that_could_not_be_saved_gives_its_layers_back),
         TEST(a_qualifier_means_latest_a_version_or_what_an_alias_points_to),
         TEST(an_alias_of_two_versions_gives_each_its_part_of_the_calls),
         TEST(what_an_alias_points_to_must_be_there_and_the_store_is_told_of_it),
