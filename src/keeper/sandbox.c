@@ -405,6 +405,7 @@ static void stay(const struct first *f)
 static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer_uid, gid_t outer_gid)
 {
     reset_signals();
+    umask(022); /* the unit's is 077: directories of the root made with that would keep the instance's own uid out */
     struct first f = { .plan = *plan,
                        .runtime = -1,
                        .runtime_pidfd = -1,

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -36,6 +37,8 @@ ROLE = "arn:aws:iam::000000000000:role/hearth-basic"
 READY_S = 60          # a server must be ready by then, also under AddressSanitizer on a busy machine
 STOP_S = 60
 ORDINARY_USER = 65534  # uid and gid for user="ordinary"
+NODE = os.environ.get("HEARTH_TEST_NODE", "nodejs20.x")             # what functions run on where the version does not matter
+LAUNCHER = shlex.split(os.environ.get("HEARTH_TEST_LAUNCHER", ""))  # before `hearth serve` of an ordinary user: systemd-run --user ...
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak|Memory|Thread)Sanitizer|runtime error:|Assertion .* failed")
 LIFE_OF_A_TEST_S = 600
 
@@ -230,7 +233,7 @@ def cgroups_named(part):
 
 def cgroup_parts_of(keeper):
     """The names of a server's own cgroup directories: its keeper holds them open."""
-    return {match.group(1) for link in descriptors_of(keeper).values() for match in [re.match(r"/sys/fs/cgroup/.*/(hearth-[0-9a-f]+)", link)] if match}
+    return {match.group(1) for link in descriptors_of(keeper).values() for match in [re.match(r"/sys/fs/cgroup/(?:.*/)?(hearth-[0-9a-f]+)", link)] if match}
 
 
 def orphaned_network_namespaces():
@@ -438,6 +441,8 @@ class Hearth:
     def command(self):
         command = [self.binary, "serve", "--data", str(self.data), "--api", self.api_address, "--gateway", self.gateway_address,
                    *self.options]
+        if os.geteuid() != 0:
+            command = [*LAUNCHER, *command]
         if self.user:
             command = ["setpriv", f"--reuid={ORDINARY_USER}", f"--regid={ORDINARY_USER}", "--clear-groups", "--inh-caps=-all", *command]
         return command
@@ -445,7 +450,7 @@ class Hearth:
     def environment(self):
         """A clean environment for server and clients: nothing of the person's own AWS or Hearth settings."""
         env = {k: v for k, v in os.environ.items()
-               if not k.startswith(("AWS_", "HEARTH_", "BOTO_", "NODE_", "PYTHON", "XDG_")) or k in ("HEARTH_RUNTIMES", "HEARTH_SHARE")}
+               if not k.startswith(("AWS_", "HEARTH_", "BOTO_", "NODE_", "PYTHON", "XDG_")) or k in ("HEARTH_RUNTIMES", "HEARTH_SHARE") or LAUNCHER and k == "XDG_RUNTIME_DIR"}
         env.update(HOME=str(self.home), LC_ALL="C.UTF-8", TZ="UTC", PYTHONDONTWRITEBYTECODE="1")
         env.setdefault("ASAN_OPTIONS", "detect_leaks=1:abort_on_error=0")
         env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
@@ -622,7 +627,7 @@ class Hearth:
     def lambda_client(self):
         return self.client("lambda")
 
-    def deploy(self, files, runtime="nodejs20.x", handler=None, name=None, timeout=10, memory=128, env=None, **more):
+    def deploy(self, files, runtime=NODE, handler=None, name=None, timeout=10, memory=128, env=None, **more):
         """Creates a function from files (dict, or the bytes of a zip), waits until it is active."""
         name = name or f"f-{uuid.uuid4().hex[:12]}"
         family = re.match(r"[a-z]+", runtime).group(0)
@@ -645,7 +650,7 @@ class Hearth:
         return text
 
 
-def deploy(hearth, name, files, runtime="nodejs20.x", handler=None, **more):
+def deploy(hearth, name, files, runtime=NODE, handler=None, **more):
     return hearth.deploy(files, runtime=runtime, handler=handler, name=name, **more)
 
 

@@ -16,7 +16,7 @@ import uuid
 
 import pytest
 
-from helpers import Hearth, _read, aws_error, children_of, compile_static, descendants_of, descriptors_of, node, processes_that_mention, python, wait_until
+from helpers import NODE, Hearth, _read, aws_error, children_of, compile_static, descendants_of, descriptors_of, node, processes_that_mention, python, wait_until
 
 HOSTILE = pathlib.Path(__file__).parent / "hostile"
 MARK = "mark-" + uuid.uuid4().hex             # what attackers look for: it is in the neighbour's code, environment, /tmp and memory
@@ -379,7 +379,7 @@ def test_what_computes_between_calls_gets_no_cpu(attack, world, how):
     elif how == "a thread":
         files, runtime = python("import threading, time\ndef spin():\n    while True:\n        pass\ndef handler(e, c):\n    if e.get('start'):\n        threading.Thread(target=spin, daemon=True).start()\n    time.sleep(0.2)\n    return 1\n"), "python3.11"
     else:
-        files, runtime = node("const { Worker } = require('node:worker_threads');\nexports.handler = async (e) => { if (e.start) new Worker('for (;;);', { eval: true }).unref(); await new Promise((r) => setTimeout(r, 200)); return 1; };"), "nodejs20.x"
+        files, runtime = node("const { Worker } = require('node:worker_threads');\nexports.handler = async (e) => { if (e.start) new Worker('for (;;);', { eval: true }).unref(); await new Promise((r) => setTimeout(r, 200)); return 1; };"), NODE
     before = set(descendants_of(world.pid))
     function = attack(files, runtime=runtime, memory=512)
     function({"start": 1})
@@ -520,3 +520,19 @@ def test_a_link_inside_the_package_is_kept(world):
     function = world.deploy(zip_with(("real.js", "exports.handler = async () => 'through the link';", FILE), ("index.js", "real.js", LINK)))
     assert function({}).ok() == "through the link"
     function.delete()
+
+
+# ---- how the server was started -----------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("kind", ["root", "ordinary"])
+def test_a_strict_umask_of_the_server_keeps_no_function_from_its_own_files(new_hearth, kind, monkeypatch):
+    """packaging/hearth.service sets one, so that what the server writes is its own; what an instance sees must be passable all the same."""
+    if kind == "root" and os.geteuid() != 0:
+        pytest.skip("these tests do not run as root")
+    server = new_hearth(user=None if kind == "root" else "ordinary", start=False)
+    plain = server.command
+    monkeypatch.setattr(server, "command", lambda: ["/bin/sh", "-c", 'umask 0077; exec "$@"', "sh", *plain()])
+    server.start()
+    function = server.deploy(python("import os\ndef handler(event, context):\n    open('/tmp/a', 'w').close()\n    old = os.umask(0)\n    return [oct(old), oct(os.stat('/tmp/a').st_mode & 0o777), os.listdir('/var/task')]\n"), runtime="python3.11")
+    assert function({}).ok() == ["0o22", "0o644", ["lambda_function.py"]]
+    assert not any(path.stat().st_mode & 0o077 for path in (server.data, server.data / "hearth.db", server.data / "credentials"))
