@@ -1,10 +1,12 @@
 """Layers: published, listed, read and deleted as AWS does it, and merged on /opt of the functions that name them."""
 import concurrent.futures
 import json
+import os
+import subprocess
 
 import pytest
 
-from helpers import NODE, Hearth, aws_error, make_zip, wait_until
+from helpers import NODE, aws_error, make_zip, wait_until
 from model_check import checked
 
 PYTHON = "python3.11"
@@ -143,18 +145,24 @@ def test_refusals_are_aws_s(client, call, code, text):
     assert refused.code == code and text in refused.message
 
 
+@pytest.mark.skipif(not os.path.exists("/usr/bin/aws"), reason="Debian's awscli is not installed")
 def test_the_command_line_works_too(hearth, tmp_path, name):
-    import subprocess
     zip_at = tmp_path / "layer.zip"
     zip_at.write_bytes(make_zip({"python/tool.py": "x = 1"}))
 
     def aws(*arguments):
-        done = subprocess.run(["/usr/bin/aws", "lambda", *arguments], env=hearth.env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["/usr/bin/aws", "--endpoint-url", hearth.endpoint, "--profile", "hearth", "lambda", *arguments], env=hearth.env,
+                              capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout else None
     made = aws("publish-layer-version", "--layer-name", name, "--zip-file", f"fileb://{zip_at}", "--compatible-runtimes", "python3.9")
     assert aws("get-layer-version-by-arn", "--arn", made["LayerVersionArn"])["Version"] == 1
     assert [v["Version"] for v in aws("list-layer-versions", "--layer-name", name)["LayerVersions"]] == [1]
+    assert name in [layer["LayerName"] for layer in aws("list-layers")["Layers"]]
+    aws("add-layer-version-permission", "--layer-name", name, "--version-number", "1", "--statement-id", "all", "--principal", "*", "--action",
+        "lambda:GetLayerVersion")
+    assert json.loads(aws("get-layer-version-policy", "--layer-name", name, "--version-number", "1")["Policy"])["Statement"][0]["Sid"] == "all"
+    aws("remove-layer-version-permission", "--layer-name", name, "--version-number", "1", "--statement-id", "all")
     aws("delete-layer-version", "--layer-name", name, "--version-number", "1")
 
 
