@@ -28,6 +28,8 @@ static const char *escape_of(char c)
 /* In runs: nearly all of a message needs no escape, and this stands on the path of every call. */
 void log_escape(struct buffer *out, struct slice text)
 {
+    if (text.len == 0)
+        return;
     size_t from = 0;
     for (size_t i = 0; i < text.len; i++) {
         const char *escape = escape_of(text.at[i]);
