@@ -60,7 +60,7 @@ static void on_handle_closed(uv_handle_t *handle)
     maybe_free(i);
 }
 
-static void close_handle(struct instance *i, uv_handle_t *handle, bool *open)
+void instance_close_handle(struct instance *i, uv_handle_t *handle, bool *open)
 {
     if (!*open)
         return;
@@ -144,7 +144,7 @@ void instance_kill(struct instance *i)
         i->endpoint = NULL;
     }
     /* Descriptors of its own that it sent us and nobody reads would keep its files alive after its end. */
-    close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
+    instance_close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
     if (!i->killed && !i->exited)
         tell_keeper_to_kill(i);
 }
@@ -178,8 +178,6 @@ void instance_thaw(struct instance *i)
 
 /* ---- what its call ends with ---- */
 
-static void drain_output(struct instance *i);
-
 static uint64_t duration_us(const struct invocation *invocation)
 {
     return clock_mono_us() - invocation->started_us;
@@ -201,7 +199,7 @@ static void fail_call(struct instance *i, const char *type, const char *message,
     struct invocation *invocation = i->invocation;
     struct buffer json = BUFFER_EMPTY;
     uint64_t took = duration_us(invocation);
-    drain_output(i);
+    instance_drain_output(i);
     report_output_flush(i, &i->out);
     report_log(i, invocation, slice_of(log_text));
     report_end(i, invocation, took, status, strcmp(status, "error") == 0 ? type : NULL);
@@ -228,7 +226,7 @@ static void fail_call_timed_out(struct instance *i)
     fail_call(i, "Sandbox.Timedout", message, text, "timeout");
 }
 
-static void fail_call_exited(struct instance *i)
+void instance_fail_exited(struct instance *i)
 {
     char message[128], text[256];
     report_exit_text(i->exit_event.wait_status, message);
@@ -262,7 +260,7 @@ static void punish(struct instance *i, const struct error *why)
 /* ---- frames ---- */
 
 /* Both have spoken, the keeper (STARTED) and the runtime (READY). */
-static void begin_serving(struct instance *i)
+void instance_begin_serving(struct instance *i)
 {
     i->tasks_at_ready = keeper_meter_tasks(&i->meters);
     tell_keeper(i, &i->ready_owed);
@@ -276,13 +274,13 @@ static void take_ready(struct instance *i, const struct frame *frame)
     (void)frame; /* its own figure leaves out the boot; Lambda's Init Duration has it in */
     if (!i->keeper_started || i->exited)
         return; /* the keeper's word is still on its way, see take_started; or it was its last */
-    begin_serving(i);
+    instance_begin_serving(i);
 }
 
 static void take_init_failed(struct instance *i, const struct frame *frame)
 {
     struct pool *pool = i->pool;
-    drain_output(i);
+    instance_drain_output(i);
     report_output_flush(i, &i->out);
     i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
     dispatch_fail_oldest(pool, frame->error_type, frame->payload, i);
@@ -333,7 +331,7 @@ static void take_answer(struct instance *i, const struct frame *frame)
                            "size exceeded maximum allowed payload size (6291556 bytes).\"}");
         result.payload = buffer_slice(&large);
     }
-    drain_output(i);
+    instance_drain_output(i);
     report_output_flush(i, &i->out);
     if (invocation->log_tail)
         report_end(i, invocation, took, NULL, NULL);
@@ -377,7 +375,7 @@ static bool take_frame(struct instance *i, const struct frame *frame)
     return i->state != INSTANCE_STOPPING;
 }
 
-static void take_frames(struct instance *i)
+void instance_take_frames(struct instance *i)
 {
     struct buffer bytes =
         buffer_take(&i->in); /* ours while callbacks run: they may give the instance new work, not new bytes */
@@ -436,7 +434,7 @@ static void on_channel_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *bu
     if (got == 0)
         return;
     if (got < 0) { /* closed: it is exiting, or hides; EXITED tells with what, and comes soon or is made to come */
-        close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
+        instance_close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
         if (i->state == INSTANCE_IDLE)
             instance_kill(i);
         else if (!i->exited)
@@ -444,7 +442,7 @@ static void on_channel_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *bu
         return;
     }
     i->in.len += (size_t)got;
-    take_frames(i);
+    instance_take_frames(i);
 }
 
 /* ---- the same by the Runtime API ---- */
@@ -463,6 +461,12 @@ static void on_endpoint_idle(void *arg)
     dispatch_instance_ready(i);
 }
 
+enum outcome instance_open_endpoint(struct instance *i, int *listener, struct error *err)
+{
+    struct runtime_events events = { on_endpoint_frame, on_endpoint_idle, i };
+    return runtime_endpoint_open(i->engine->runtime_api, listener, &events, &i->endpoint, err);
+}
+
 /* ---- its output ---- */
 
 static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -479,12 +483,12 @@ static void on_output_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf
     if (got > 0)
         report_output(i, output, slice_from(buf->base, (size_t)got));
     else if (got < 0)
-        close_handle(i, (uv_handle_t *)&output->pipe, &output->open);
+        instance_close_handle(i, (uv_handle_t *)&output->pipe, &output->open);
 }
 
 /* Reads the pipe empty, so that what was printed before the answer is in the log before it. Bounded by what a pipe holds:
  * a child process that floods it must not hold the loop. */
-static void drain_output(struct instance *i)
+void instance_drain_output(struct instance *i)
 {
     char bytes[16 * 1024];
     uv_os_fd_t fd = -1;
@@ -520,7 +524,7 @@ static void on_deadline(uv_timer_t *timer)
                        limit_ms);
         (void)snprintf(message, sizeof(message), "Task timed out after %u.%02u seconds", limit_ms / 1000,
                        limit_ms % 1000 / 10);
-        drain_output(i);
+        instance_drain_output(i);
         report_output_flush(i, &i->out);
         report_log(i, NULL, slice_of(text));
         struct buffer json = BUFFER_EMPTY;
@@ -660,179 +664,4 @@ void instance_listen(struct instance *i, int *channel, int *out)
         open_pipe(i, &i->channel, &i->channel_open, channel, on_channel_alloc, on_channel_read);
     open_pipe(i, &i->out.pipe, &i->out.open, out, on_output_alloc, on_output_read);
     (void)uv_timer_start(&i->deadline, on_deadline, i->engine->config.init_timeout_ms, 0);
-}
-
-/* ---- the keeper's word ---- */
-
-/* A sandbox that could not be made, for no fault of the function's: another is tried, then the oldest waiter is told. */
-static void fail_to_start(struct instance *i, const char *message)
-{
-    struct pool *pool = i->pool;
-    instance_kill(i);
-    if (++pool->start_failures >= ENGINE_START_FAILURES_MAX) {
-        struct error err;
-        pool->start_failures = 0;
-        (void)error_set_code(&err, ERROR_INTERNAL, "ServiceException", "Run `hearth doctor` on the server.",
-                             "could not make a sandbox for the function: %s", message);
-        dispatch_refuse_oldest(pool, &err);
-    }
-    dispatch_start_over(pool);
-}
-
-static void take_started(struct instance *i, struct keeper_event *event)
-{
-    i->meters = event->meters;
-    i->keeper_started = true;
-    if (i->meters.memory_peak < 0) { /* no memory cgroup: what the kernel says of the runtime's own process */
-        char path[32];
-        (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)event->pid);
-        i->proc_status = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    if (i->state == INSTANCE_STOPPING) { /* killed before it was there */
-        fd_drop(&event->api_listener);
-        fd_drop(&event->runtime_listener);
-        return;
-    }
-    if (event->api_listener >= 0) /* none without a sandbox: there it calls the server's own address */
-        i->api = i->engine->config.api_open(&event->api_listener, &i->principal, i->engine->config.arg);
-    fd_drop(&event->api_listener);
-    struct runtime_events events = { on_endpoint_frame, on_endpoint_idle, i };
-    struct error err;
-    if (event->runtime_listener >= 0 && runtime_endpoint_open(i->engine->runtime_api, &event->runtime_listener,
-                                                              &events, &i->endpoint, &err) != OK) {
-        log_error("engine", &err, "an instance cannot have the Runtime API");
-        fail_to_start(i, err.message);
-        return;
-    }
-    i->pool->start_failures = 0;
-    if (i->ready && i->channel_open) /* else it is on its way out */
-        begin_serving(i);
-}
-
-static void close_all(struct instance *i)
-{
-    bool timer = i->deadline.data != NULL;
-    close_handle(i, (uv_handle_t *)&i->channel, &i->channel_open);
-    close_handle(i, (uv_handle_t *)&i->out.pipe, &i->out.open);
-    close_handle(i, (uv_handle_t *)&i->deadline, &timer);
-}
-
-/* Its process is gone, and its last frame may lie unread: an answer that was sent counts, whichever of the two the loop
- * happens to see first. */
-static void drain_channel(struct instance *i)
-{
-    uv_os_fd_t fd = -1;
-    for (size_t total = 0; total <= CHANNEL_HEAD_BYTES + (size_t)CHANNEL_BODY_BYTES_MAX;) {
-        if (!i->channel_open || uv_fileno((uv_handle_t *)&i->channel, &fd) != 0)
-            return;
-        buffer_reserve(&i->in, READ_BYTES);
-        ssize_t got = recv(fd, i->in.at + i->in.len, READ_BYTES, MSG_DONTWAIT);
-        if (got <= 0)
-            return;
-        total += (size_t)got;
-        i->in.len += (size_t)got;
-        take_frames(i);
-    }
-}
-
-/* The oldest waiter is told, as Lambda tells the call that waited for an init. */
-static void fail_init(struct instance *i, const char *type, const char *message)
-{
-    struct pool *pool = i->pool;
-    char text[512];
-    i->init_us = (uint32_t)(clock_mono_us() - i->start_us);
-    (void)snprintf(text, sizeof(text),
-                   "INIT_REPORT Init Duration: %.2f ms\tPhase: init\tStatus: error\tError Type: %s\n",
-                   (double)i->init_us / 1000.0, type);
-    report_log(i, NULL, slice_of(text));
-    if (pool->waiting != NULL) {
-        pool->waiting->started_wall_ms = clock_wall_ms();
-        (void)snprintf(text, sizeof(text), "RequestId: %s Error: %s\n%s\n", pool->waiting->request_id, message,
-                       type);
-        report_log(i, pool->waiting, slice_of(text));
-    }
-    struct buffer json = BUFFER_EMPTY;
-    report_error_json(&json, type, pool->waiting == NULL ? "-" : pool->waiting->request_id, message);
-    dispatch_fail_oldest(pool, slice_of(type), buffer_slice(&json), i);
-    buffer_drop(&json);
-}
-
-/* It died while it started. */
-static void died_starting(struct instance *i)
-{
-    char message[128];
-    report_exit_text(i->exit_event.wait_status, message);
-    if (i->exit_event.oom_killed)
-        (void)snprintf(message, sizeof(message), "Runtime exited with error: signal: killed");
-    fail_init(i, i->exit_event.oom_killed ? "Runtime.OutOfMemory" : "Runtime.ExitError", message);
-}
-
-static void take_exited(struct instance *i, const struct keeper_event *event)
-{
-    struct pool *pool = i->pool;
-    i->exit_event = *event;
-    i->exited = true;
-    pool->instances++; /* keeps the pool while callbacks run */
-    drain_channel(i);
-    drain_output(i);
-    report_output_flush(i, &i->out);
-    bool starting = i->state == INSTANCE_STARTING;
-    if (i->state == INSTANCE_BUSY)
-        fail_call_exited(i);
-    else if (starting)
-        died_starting(i);
-    instance_kill(i);
-    close_all(i);
-    dispatch_start_over(pool);
-    pool->instances--;
-    pool_maybe_free(pool);
-}
-
-static void take_start_failed(struct instance *i, struct keeper_event *event)
-{
-    struct pool *pool = i->pool;
-    i->exited = true;
-    bool starting = i->state == INSTANCE_STARTING;
-    pool->instances++;                      /* keeps the pool while callbacks run */
-    if (starting && event->entry_refused) { /* the function's own fault: no other sandbox will do better */
-        fail_init(i, "Runtime.InvalidEntrypoint", event->message);
-        instance_kill(i);
-        dispatch_start_over(pool);
-    } else {
-        log_warn("engine", "could not make a sandbox for function \"%s\": %s", pool->function->name,
-                 event->message);
-        if (starting)
-            fail_to_start(i, event->message);
-        else
-            instance_kill(i);
-    }
-    close_all(i);
-    pool->instances--;
-    pool_maybe_free(pool);
-}
-
-void instance_event(struct instance *i, struct keeper_event *event)
-{
-    switch (event->type) {
-    case KEEPER_STARTED:
-        take_started(i, event);
-        break;
-    case KEEPER_START_FAILED:
-        take_start_failed(i, event);
-        break;
-    case KEEPER_EXITED:
-        take_exited(i, event);
-        break;
-    }
-}
-
-void instance_abandon(struct instance *i)
-{
-    struct pool *pool = i->pool;
-    instance_kill(i);
-    i->exited = true; /* whatever the keeper says, nobody listens any more */
-    i->pool = NULL;
-    pool->instances--;
-    pool_maybe_free(pool);
-    close_all(i);
 }

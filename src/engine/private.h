@@ -5,7 +5,8 @@
  *   settings.c   aliases, policies, URLs;  concurrency.c  who counts as whose call, reservations  (registry.h: what these five share)
  *   dispatch.c   pools, invocations, limits, which instance gets what, retiring
  *   instance_start.c  an instance's ends, key and environment, and the word to the keeper
- *   instance.c   one sandboxed process from then on: channel, output, end;  runtime_api.c  what `provided` ones have for a channel
+ *   instance.c   one sandboxed process from then on: channel, output, end;  instance_keeper.c  what the keeper says of it
+ *   runtime_api.c  what `provided` runtimes have for a channel
  *   report.c     log lines, error payloads: texts alone;  environment.c  an instance's environment
  *   engine.c     open, drain, free, the keeper's events
  *
@@ -267,9 +268,16 @@ void engine_retry(
 void engine_maybe_free(struct engine *engine); /* once closed and nothing refers to it any more */
 void engine_drain_step(uv_timer_t *timer);     /* looks whether the next step of the drain is due */
 
-/* instance_start.c, instance.c */
+/* instance_start.c, instance.c, instance_keeper.c */
 MUST_CHECK enum outcome instance_start(struct pool *pool, struct error *err);
 void instance_listen(struct instance *instance, int *channel, int *out); /* taken: our ends */
+MUST_CHECK enum outcome instance_open_endpoint(struct instance *instance, int *listener, struct error *err);
+void instance_begin_serving(
+    struct instance *instance); /* both have spoken, the keeper (STARTED) and the runtime (READY) */
+void instance_take_frames(struct instance *instance); /* of what lies in instance->in */
+void instance_drain_output(struct instance *instance);
+void instance_fail_exited(struct instance *instance); /* its call, for instance->exit_event */
+void instance_close_handle(struct instance *instance, uv_handle_t *handle, bool *open);
 void instance_forget_key(struct instance *instance);
 /* false when the instance turned out to be dead: it is stopped, and the invocation, of which it has seen nothing, is the
  * caller's again. */
