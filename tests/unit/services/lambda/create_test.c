@@ -438,7 +438,6 @@ static void what_Hearth_does_not_have_yet_is_refused_by_name(void **state)
         { ",\"VpcConfig\":{\"SubnetIds\":[\"subnet-1\"],\"SecurityGroupIds\":[]}", "VpcConfig" },
         { ",\"DeadLetterConfig\":{\"TargetArn\":\"arn:aws:sqs:us-east-1:000000000000:q\"}", "DeadLetterConfig" },
         { ",\"KMSKeyArn\":\"arn:aws:kms:us-east-1:000000000000:key/1\"", "KMSKeyArn" },
-        { ",\"Layers\":[\"arn:aws:lambda:us-east-1:000000000000:layer:l:1\"]", "Layers" },
         { ",\"FileSystemConfigs\":[{\"Arn\":\"a\",\"LocalMountPath\":\"/mnt/a\"}]", "FileSystemConfigs" },
         { ",\"ImageConfig\":{\"Command\":[\"a\"]}", "ImageConfig" },
         { ",\"CodeSigningConfigArn\":\"arn:aws:lambda:us-east-1:000000000000:code-signing-config:csc-0\"",

@@ -71,7 +71,8 @@ static void GetFunction_adds_code_and_tags(void **state)
     struct world *world = *state;
     call(world, lambda_get_function, "hello", "");
     assert_answer(world, 200, "{\"Configuration\":{\"FunctionName\":\"hello\"");
-    assert_text(buffer_text(&world->answer), "\"Code\":{\"RepositoryType\":\"S3\"}}");
+    assert_text(buffer_text(&world->answer),
+                "\"Code\":{\"RepositoryType\":\"S3\",\"Location\":\"http://hearth.example/code/\"}}");
     struct function *f = world->engine.functions[0];
     f->tags = memory_new_array(1, sizeof(*f->tags));
     f->tags[0] = (struct variable){ memory_text("team"), memory_text("a") };
@@ -152,8 +153,9 @@ static void an_update_refuses_what_creation_refuses(void **state)
     assert_failed(world, "ValidationException", "Value 'r1' at 'role'");
     call(world, lambda_update_function_configuration, "hello", "{\"Runtime\":\"non-existent-runtime\"}");
     assert_failed(world, INVALID, "Value non-existent-runtime at 'runtime'");
-    call(world, lambda_update_function_configuration, "hello", "{\"Layers\":[\"arn\"]}");
-    assert_failed(world, INVALID, "Layers is not supported by this server yet.");
+    call(world, lambda_update_function_configuration, "hello",
+         "{\"Layers\":[\"arn:aws:lambda:us-east-1:000000000000:layer:l:1\"]}");
+    assert_failed(world, INVALID, "Layer version arn:aws:lambda:us-east-1:000000000000:layer:l:1 does not exist.");
     call(world, lambda_update_function_configuration, "hello",
          "{\"Publish\":true}"); /* not a member of this shape */
     assert_int_equal(world->engine.asked, ASKED_CONFIGURATION);
@@ -237,6 +239,7 @@ static void deleting_answers_204_once_it_is_done(void **state)
     world_saved(world, OK, NULL, NULL);
     assert_answer(world, 204, "");
     assert_int_equal(world->answer.len, 0);
+    assert_string_equal(world->forgotten, "hello"); /* with its events */
 }
 
 static void deleting_takes_qualifiers_as_AWS_does(void **state)

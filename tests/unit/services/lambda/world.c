@@ -3,6 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "events/async_queue.h"
+#include "services/code_link.h"
+
 /* ---- the world ---- */
 
 static void forget_answer(struct world *world)
@@ -106,7 +109,10 @@ void world_call(struct world *world, const char *method, const char *body)
     forget_answer(world);
     forget_request(world);
     static const struct operation operation = { .name = "Test", .action = "lambda:Test" };
-    world->call = (struct call){ .engine = &world->engine, .exchange = &world->exchange, .operation = &operation };
+    world->call = (struct call){ .engine = &world->engine,
+                                 .async_queue = (void *)world,
+                                 .exchange = &world->exchange,
+                                 .operation = &operation };
     memcpy(world->call.request_id, "11111111-2222-4333-8444-555555555555", sizeof(world->call.request_id));
     arena_init(&world->call.arena);
     buffer_append_text(&world->body, body);
@@ -501,4 +507,39 @@ uint32_t engine_unreserved_min(const struct engine *engine)
 {
     (void)engine;
     return 37;
+}
+
+/* ---- layers: there are none; code: it can be had at an address that has its digest ---- */
+
+struct layers *engine_layers(struct engine *engine)
+{
+    (void)engine;
+    return NULL;
+}
+
+const struct layer_version *layer_find(const struct layers *layers, struct slice name, uint64_t version)
+{
+    (void)layers, (void)name, (void)version;
+    return NULL;
+}
+
+enum outcome layer_sizes_check(const struct function *function, struct error *err)
+{
+    (void)function, (void)err;
+    return OK;
+}
+
+void code_link_address(struct call *call, const char *digest, char out[CODE_LINK_ADDRESS_BYTES])
+{
+    (void)call;
+    snprintf(out, CODE_LINK_ADDRESS_BYTES, "http://hearth.example/code/%s", digest);
+}
+
+/* ---- events: nobody waits in a queue here ---- */
+
+void async_queue_forget(struct async_queue *queue, struct slice name)
+{
+    struct world *world = (struct world *)(void *)queue;
+    if (world != NULL)
+        keep_text(world->forgotten, sizeof(world->forgotten), name);
 }

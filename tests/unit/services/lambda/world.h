@@ -74,6 +74,7 @@ struct world {
     int replies;
     int status;
     struct buffer answer;
+    char forgotten[128];   /* the function whose events were to be forgotten */
     const char *answer_at; /* where the answer's bytes lay */
     struct error error;
 };
