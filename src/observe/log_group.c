@@ -21,14 +21,19 @@ static enum outcome failed(struct error *err)
 
 enum { LOG_COMPLAIN_S = 10 }; /* a full disk is told so often, not ten times a second */
 
-/* A crash may have torn the last line: closing it makes it a line that readers drop, and keeps the next one whole. */
+/* A crash may have torn the last line: it is closed so that it ends inside of an escape, which makes it a line that readers drop, and keeps
+ * the next one whole. Nothing is cut off: who follows the file reads on. */
 static enum outcome mend_torn_line(int fd, struct log_group *group, struct error *err)
 {
-    char last = '\n';
-    if (group->last_bytes == 0 || pread(fd, &last, 1, (off_t)group->last_bytes - 1) != 1 || last == '\n')
+    char tail[64];
+    size_t len = group->last_bytes < sizeof(tail) ? group->last_bytes : sizeof(tail), escapes = 0;
+    if (len == 0 || pread(fd, tail, len, (off_t)(group->last_bytes - len)) != (ssize_t)len || tail[len - 1] == '\n')
         return OK;
-    TRY(fd_write_all(fd, SLICE("\n"), err));
-    group->last_bytes++;
+    while (escapes < len && tail[len - 1 - escapes] == '\\')
+        escapes++;
+    struct slice end = escapes % 2 == 1 ? SLICE("\n") : SLICE("\\\n");
+    TRY(fd_write_all(fd, end, err));
+    group->last_bytes += end.len;
     return OK;
 }
 

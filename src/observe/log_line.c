@@ -169,6 +169,14 @@ static bool take_number(const char **at, const char *end, int64_t *out)
     return *at > from;
 }
 
+static bool ends_inside_of_an_escape(struct slice text)
+{
+    size_t escapes = 0;
+    while (escapes < text.len && text.at[text.len - 1 - escapes] == '\\')
+        escapes++;
+    return escapes % 2 == 1;
+}
+
 bool log_line_split(struct slice line, struct log_line *out)
 {
     const char *at = line.at, *end = line.at + line.len;
@@ -189,7 +197,7 @@ bool log_line_split(struct slice line, struct log_line *out)
         return false;
     out->stream = slice_from(at, (size_t)(tab - at));
     out->message = slice_from(tab + 1, (size_t)(end - tab - 1));
-    return true;
+    return !ends_inside_of_an_escape(out->message);
 }
 
 bool log_line_read(struct slice line, int64_t *time_ms, struct buffer *stream, struct buffer *message)

@@ -323,14 +323,28 @@ static void a_torn_line_is_no_event_and_a_put_after_it_is_whole(void **state)
     assert_string_equal(everything(w), "first");
     struct log_new_event event = { 3, SLICE("after") };
     assert_int_equal(log_store_put(w->logs, w->group, SLICE("s"), &event, 1, 99, &w->err), OK);
-    assert_string_equal(everything(w), "first tor after"); /* the torn line became one; nothing else was lost */
+    assert_string_equal(everything(w), "first after");
     world_reopen(w);
     struct log_query query = all();
     struct log_page page;
     assert_int_equal(log_store_events(w->logs, w->group, &query, &page, &w->err), OK);
-    assert_int_equal(page.count, 3);
-    assert_int_equal(page.events[2].ingested_ms, 99);
+    assert_int_equal(page.count, 2);
+    assert_int_equal(page.events[1].ingested_ms, 99);
     log_page_drop(&page);
+}
+
+static void a_line_torn_at_any_byte_is_dropped_by_all_readers(void **state)
+{
+    struct world *w = *state;
+    static const char line[] = "2000\tst\\tr\ttwo\\\\ \\n three";
+    char text[128];
+    for (size_t len = 1; len < sizeof(line); len++) {
+        (void)snprintf(text, sizeof(text), "1\ts\tfirst\n%.*s", (int)len, line);
+        write_file(w, "00000001.log", text);
+        world_reopen(w);
+        print(w, "s", 3, "after");
+        assert_string_equal(everything(w), "first after");
+    }
 }
 
 static void damaged_files_give_what_is_whole_in_them(void **state)
@@ -439,6 +453,7 @@ int main(void)
         TEST(events_come_in_order_of_time_from_either_end_in_pages),
         TEST(any_order_of_writing_gives_the_same_pages),
         TEST(a_torn_line_is_no_event_and_a_put_after_it_is_whole),
+        TEST(a_line_torn_at_any_byte_is_dropped_by_all_readers),
         TEST(damaged_files_give_what_is_whole_in_them),
         TEST(retention_hides_at_once_and_deletes_files_but_no_number_comes_twice),
         TEST(positions_are_56_digits_and_read_back),
