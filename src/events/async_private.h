@@ -105,6 +105,10 @@ struct async_queue {
     size_t window_bytes, outstanding;
     size_t queued, running;
     uint64_t accepted, finished, throttled, dropped;
+    struct {                         /* away with the rows of deleted functions, a few at a time */
+        bool under_way, left, again; /* again: asked for meanwhile */
+        uint64_t due_ms;             /* of the loop's time; 0: not waiting for one */
+    } sweep;
     bool stopping, closed, timer_closed;
 };
 

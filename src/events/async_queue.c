@@ -327,10 +327,44 @@ void async_queue_put(struct async_queue *queue, const struct invocation_input *i
     store_async_event_add(queue->store, &row, on_added, event);
 }
 
+/* ---- the rows of functions that are gone ---- */
+
+static void sweep(struct async_queue *queue);
+
+static void on_swept(enum outcome outcome, const struct error *err, void *arg)
+{
+    struct async_queue *queue = arg;
+    queue->outstanding--;
+    queue->sweep.under_way = false;
+    if (queue->closed) {
+        queue_maybe_free(queue);
+    } else if (outcome != OK) {
+        log_error("events", err,
+                  "could not delete the asynchronous invocations of a deleted function; trying again");
+        queue->sweep.due_ms = uv_now(queue->loop) + ASYNC_PAUSE_MS_MAX;
+        queue_arm(queue);
+    } else if (queue->sweep.left || queue->sweep.again) {
+        sweep(queue);
+    }
+}
+
+/* Until nothing is left; what a stop interrupts goes on with the next start. */
+static void sweep(struct async_queue *queue)
+{
+    queue->sweep.again = queue->sweep.under_way;
+    if (queue->sweep.under_way || queue->stopping)
+        return;
+    queue->sweep.under_way = true;
+    queue->sweep.due_ms = 0;
+    queue->outstanding++;
+    store_async_events_sweep(queue->store, &queue->sweep.left, on_swept, queue);
+}
+
 void async_queue_forget(struct async_queue *queue, struct slice name)
 {
     struct lane *lane = lane_find(queue, name);
     struct event *event;
+    sweep(queue);
     if (lane == NULL)
         return;
     while ((event = lane_take_ready(lane)) != NULL)
@@ -352,6 +386,8 @@ static void on_timer(uv_timer_t *timer)
     struct lane *lane, *next;
     uint64_t now = uv_now(queue->loop);
     answer_refused(queue);
+    if (queue->sweep.due_ms != 0 && queue->sweep.due_ms <= now)
+        sweep(queue);
     for (lane = queue->paused; lane != NULL; lane = next) {
         next = lane->pause_next;
         if (lane->due_ms <= now) {
@@ -372,6 +408,8 @@ void queue_arm(struct async_queue *queue)
         return;
     DL_FOREACH2(queue->paused, lane, pause_next)
     due = lane->due_ms < due ? lane->due_ms : due;
+    if (queue->sweep.due_ms != 0 && queue->sweep.due_ms < due && !queue->stopping)
+        due = queue->sweep.due_ms;
     if (queue->refused != NULL)
         due = now;
     if (due == UINT64_MAX)
@@ -385,13 +423,17 @@ static enum outcome load_lane(struct slice name, int64_t count, int64_t first, i
 {
     struct async_queue *queue = arg;
     (void)err;
+    if (queue->last_id < last)
+        queue->last_id = last;
+    if (count == 0) {
+        queue->sweep.left = true;
+        return OK;
+    }
     struct lane *lane = lane_of(queue, name);
     lane->after = first - 1;
     lane->last = last;
     lane->queued = (size_t)count;
     queue->queued += (size_t)count;
-    if (queue->last_id < last)
-        queue->last_id = last;
     lane->where = LANE_TURN;
     DL_APPEND(queue->turn, lane);
     return OK;
@@ -414,6 +456,8 @@ enum outcome async_queue_open(uv_loop_t *loop, const struct async_queue_config *
     (void)uv_timer_init(loop, &queue->timer);
     queue->timer.data = queue;
     (void)uv_timer_start(&queue->timer, on_timer, 0, 0);
+    if (queue->sweep.left)
+        sweep(queue);
     if (queue->queued > 0)
         log_info("events", "%zu asynchronous invocations are left from before and run now", queue->queued);
     *out = queue;

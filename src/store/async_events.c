@@ -14,9 +14,21 @@
     X(async_event_delete, "DELETE FROM async_events WHERE id = $1")                                                \
     X(async_events_page,                                                                                           \
       "SELECT id, qualifier, request_id, trace, client_context, payload, received_ms, attempts FROM async_events"  \
-      " WHERE name = $1 AND id > $2 AND id <= $3 ORDER BY id LIMIT $4")                                            \
-    X(async_events_summary, "SELECT name, count(*), min(id), max(id) FROM async_events GROUP BY name ORDER BY "    \
-                            "name")
+      " WHERE name = $1 AND id > $2 AND id <= $3"                                                                  \
+      " AND id > coalesce((SELECT last_id FROM async_leftovers WHERE name = $1), 0) ORDER BY id LIMIT $4")         \
+    X(async_events_summary,                                                                                        \
+      "SELECT e.name, count(*), min(e.id), max(e.id) FROM async_events e"                                          \
+      " LEFT JOIN async_leftovers l ON l.name = e.name WHERE l.last_id IS NULL OR e.id > l.last_id"                \
+      " GROUP BY e.name ORDER BY e.name")                                                                          \
+    X(async_events_last, "SELECT max(id) FROM async_events WHERE name = $1")                                       \
+    X(async_events_some, "SELECT id, CAST(length(payload) AS BIGINT) FROM async_events WHERE name = $1 AND id <= " \
+                         "$2 ORDER BY id LIMIT $3")                                                                \
+    X(async_events_delete_some, "DELETE FROM async_events WHERE name = $1 AND id <= $2")                           \
+    X(async_leftovers_put, "INSERT INTO async_leftovers (name, last_id) VALUES ($1, $2)"                           \
+                           " ON CONFLICT (name) DO UPDATE SET last_id = excluded.last_id")                         \
+    X(async_leftovers_all, "SELECT name, last_id FROM async_leftovers ORDER BY name")                              \
+    X(async_leftovers_first, "SELECT name, last_id FROM async_leftovers ORDER BY name LIMIT 1")                    \
+    X(async_leftovers_delete, "DELETE FROM async_leftovers WHERE name = $1")
 ASYNC_EVENTS_STATEMENTS(STATEMENT_DEFINE)
 const char *const async_events_statements[] = { ASYNC_EVENTS_STATEMENTS(STATEMENT_LIST) NULL };
 
@@ -219,6 +231,12 @@ static enum outcome summary_job(struct store_tx *tx, void *arg, struct error *er
     const struct summary_job *job = arg;
     struct store_stmt *stmt;
     bool more;
+    TRY(store_sql(tx, sql_async_leftovers_all, &stmt, err));
+    TRY(store_step(stmt, &more, err));
+    while (more) {
+        TRY(job->each(store_bytes(stmt, 0), 0, 0, store_int(stmt, 1), job->arg, err));
+        TRY(store_step(stmt, &more, err));
+    }
     TRY(store_sql(tx, sql_async_events_summary, &stmt, err));
     TRY(store_step(stmt, &more, err));
     while (more) {
@@ -234,4 +252,94 @@ enum outcome store_async_events_summary(struct store *store, store_async_events_
 {
     struct summary_job job = { .each = each, .arg = arg };
     return store_now(store, summary_job, &job, err);
+}
+
+/* ---- what deleted functions leave ---- */
+
+enum { SWEEP_EVENTS = 256, SWEEP_BYTES = 4 * 1024 * 1024 }; /* in one job: it must not hold up the others */
+
+/* The oldest ones up to `last`; *left: there are more of these. */
+static enum outcome delete_some(struct store_tx *tx, struct slice name, int64_t last, bool *left, struct error *err)
+{
+    struct store_stmt *stmt;
+    int64_t to = 0, bytes = 0;
+    size_t count = 0;
+    bool more;
+    TRY(store_sql(tx, sql_async_events_some, &stmt, err));
+    store_bind_text(stmt, 1, name);
+    store_bind_int(stmt, 2, last);
+    store_bind_int(stmt, 3, SWEEP_EVENTS + 1);
+    TRY(store_step(stmt, &more, err));
+    for (; more && count < SWEEP_EVENTS && bytes < SWEEP_BYTES; count++) {
+        to = store_int(stmt, 0);
+        bytes += store_int(stmt, 1);
+        TRY(store_step(stmt, &more, err));
+    }
+    *left = more;
+    TRY(store_sql(tx, sql_async_events_delete_some, &stmt, err));
+    store_bind_text(stmt, 1, name);
+    store_bind_int(stmt, 2, to);
+    return store_run(stmt, NULL, err);
+}
+
+enum outcome async_events_leave(struct store_tx *tx, struct slice name, struct error *err)
+{
+    struct store_stmt *stmt;
+    bool left = false, row;
+    TRY(delete_some(tx, name, INT64_MAX, &left, err));
+    if (!left)
+        return OK;
+    TRY(store_sql(tx, sql_async_events_last, &stmt, err));
+    store_bind_text(stmt, 1, name);
+    TRY(store_step(stmt, &row, err));
+    int64_t last = store_int(stmt, 0);
+    TRY(store_sql(tx, sql_async_leftovers_put, &stmt, err));
+    store_bind_text(stmt, 1, name);
+    store_bind_int(stmt, 2, last);
+    return store_run(stmt, NULL, err);
+}
+
+struct sweep_job {
+    bool *left;
+    store_done_fn *done;
+    void *arg;
+};
+
+/* The mark goes with the last of what it hides, in one transaction: an id that is given later may be smaller than one that was hidden, but never
+ * while the mark is there. */
+static enum outcome sweep_job(struct store_tx *tx, void *arg, struct error *err)
+{
+    const struct sweep_job *job = arg;
+    struct store_stmt *stmt;
+    AUTO(buffer)
+    struct buffer name = BUFFER_EMPTY;
+    TRY(store_sql(tx, sql_async_leftovers_first, &stmt, err));
+    TRY(store_step(stmt, job->left, err));
+    if (!*job->left)
+        return OK;
+    bool more = false;
+    int64_t last = store_int(stmt, 1);
+    buffer_append_slice(&name, store_bytes(stmt, 0));
+    TRY(delete_some(tx, buffer_slice(&name), last, &more, err));
+    if (more)
+        return OK;
+    TRY(store_sql(tx, sql_async_leftovers_delete, &stmt, err));
+    store_bind_text(stmt, 1, buffer_slice(&name));
+    TRY(store_run(stmt, NULL, err));
+    TRY(store_sql(tx, sql_async_leftovers_first, &stmt, err));
+    return store_step(stmt, job->left, err);
+}
+
+static void sweep_done(enum outcome outcome, const struct error *err, void *arg)
+{
+    struct sweep_job *job = arg;
+    job->done(outcome, err, job->arg);
+    free(job);
+}
+
+void store_async_events_sweep(struct store *store, bool *left, store_done_fn *done, void *arg)
+{
+    struct sweep_job *job = memory_new(sizeof(*job));
+    *job = (struct sweep_job){ .left = left, .done = done, .arg = arg };
+    store_write(store, sweep_job, sweep_done, job);
 }

@@ -22,8 +22,18 @@ void store_async_event_delete(struct store *store, int64_t id, store_done_fn *do
 typedef void store_async_event_each_fn(const struct async_event_row *row, struct buffer *payload, void *arg);
 void store_async_events_read(struct store *store, struct slice name, int64_t after, int64_t last, size_t max,
                              size_t bytes_max, store_async_event_each_fn *each, store_done_fn *done, void *arg);
-/* At start: each function that has some, in order of name, with how many and its first and last id. */
+/* At start: each function that has some, in order of name, with how many and its first and last id. Before those, with a count of 0: names whose
+ * leftovers are not swept away yet; ids go on behind their `last` too. */
 typedef enum outcome store_async_events_each_fn(struct slice name, int64_t count, int64_t first, int64_t last,
                                                 void *arg, struct error *err);
 MUST_CHECK enum outcome store_async_events_summary(struct store *store, store_async_events_each_fn *each, void *arg,
                                                    struct error *err);
+
+/* ---- what deleted functions leave ----
+ * Deleting a million rows at once would hold the writer for seconds and take hundreds of MB for its journal. So deleting a function hides its events (no
+ * door above shows them again, whatever is made under that name), and they are swept away later, a few at a time. */
+
+/* Inside the job that deletes the function: hides all events of that name that there are now. */
+MUST_CHECK enum outcome async_events_leave(struct store_tx *tx, struct slice name, struct error *err);
+/* Deletes some of what is hidden. *left, the caller's until `done`: there is more. */
+void store_async_events_sweep(struct store *store, bool *left, store_done_fn *done, void *arg);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "store/async_events.h"
 #include "store/functions.h"
 #include "store/schema.h"
 
@@ -16,7 +17,6 @@
     X(function_revision, "SELECT revision_id FROM functions WHERE name = $1 AND version = $2")                     \
     X(function_delete, "DELETE FROM functions WHERE name = $1")                                                    \
     X(function_delete_settings, "DELETE FROM function_settings WHERE name = $1")                                   \
-    X(function_delete_events, "DELETE FROM async_events WHERE name = $1")                                          \
     X(function_latest, "SELECT revision_id, last_version FROM functions WHERE name = $1 AND version = '$LATEST'")  \
     X(function_publish, "UPDATE functions SET revision_id = $2, last_version = $3"                                 \
                         " WHERE name = $1 AND version = '$LATEST'")                                                \
@@ -168,7 +168,8 @@ static enum outcome run_with(struct store_stmt *stmt, struct slice name, struct 
     return store_run(stmt, changed, err);
 }
 
-/* All that belongs to the name goes in one transaction: nothing of it may turn up under a function that is made anew. */
+/* All that belongs to the name goes in one transaction: nothing of it may turn up under a function that is made anew. Of its events, of which
+ * there may be a million, most only become invisible. */
 static enum outcome function_delete_job(struct store_tx *tx, void *arg, struct error *err)
 {
     struct slice name = ((const struct function_job *)arg)->row.name;
@@ -180,8 +181,7 @@ static enum outcome function_delete_job(struct store_tx *tx, void *arg, struct e
         return function_not_found(name, err);
     TRY(store_sql(tx, sql_function_delete_settings, &stmt, err));
     TRY(run_with(stmt, name, SLICE_EMPTY, NULL, err));
-    TRY(store_sql(tx, sql_function_delete_events, &stmt, err));
-    return run_with(stmt, name, SLICE_EMPTY, NULL, err);
+    return async_events_leave(tx, name, err);
 }
 
 static enum outcome function_publish_job(struct store_tx *tx, void *arg, struct error *err)

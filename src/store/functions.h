@@ -21,7 +21,7 @@ struct function_row {
 void store_function_create(struct store *store, const struct function_row *row, store_done_fn *done, void *arg);
 void store_function_update(struct store *store, const struct function_row *row, struct slice expected_revision,
                            store_done_fn *done, void *arg);
-/* With its versions, its settings and its asynchronous events. */
+/* With its versions, its settings and its asynchronous events (what is left of their rows: store_async_events_sweep). */
 void store_function_delete(struct store *store, struct slice name, store_done_fn *done, void *arg);
 
 /* Writes `row` (its `version` is ignored) under the next number of that function, which never returns as long as the function is there; `$LATEST`

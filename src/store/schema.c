@@ -47,9 +47,16 @@ static const char *const version_2[] = {
     NULL,
 };
 
+/* The asynchronous invocations of functions that were deleted, up to and with last_id: they are gone for everybody but who sweeps them away. */
+static const char *const version_3[] = {
+    "CREATE TABLE async_leftovers (name @text NOT NULL PRIMARY KEY, last_id @int NOT NULL)",
+    NULL,
+};
+
 static const struct migration migrations[] = {
     { 1, version_1 },
     { 2, version_2 },
+    { 3, version_3 },
 };
 
 const struct migration *schema_migration(size_t index)
@@ -94,10 +101,8 @@ SCHEMA_STATEMENTS(STATEMENT_DEFINE)
 static const char *const schema_own_statements[] = { SCHEMA_STATEMENTS(STATEMENT_LIST) NULL };
 
 static const struct statement_table statement_tables[] = {
-    { "schema.c", schema_own_statements },
-    { "functions.c", functions_statements },
-    { "settings.c", settings_statements },
-    { "layers.c", layers_statements },
+    { "schema.c", schema_own_statements },         { "functions.c", functions_statements },
+    { "settings.c", settings_statements },         { "layers.c", layers_statements },
     { "async_events.c", async_events_statements },
 };
 

@@ -15,6 +15,7 @@
 #include "base/memory.h"
 #include "events/async_queue.h"
 #include "store/async_events.h"
+#include "store/functions.h"
 
 enum { CALLS_MAX = 4096, FUNCTIONS_MAX = 4 };
 
@@ -470,6 +471,72 @@ static void what_is_forgotten_does_not_run_and_what_comes_later_does(void **stat
     assert_int_equal(rows(world), 0);
 }
 
+static void on_function(enum outcome outcome, const struct error *err, void *arg)
+{
+    (void)err;
+    assert_int_equal(outcome, OK);
+    *(size_t *)arg += 1;
+}
+
+static void create_row(struct world *world, const char *name)
+{
+    struct function_row row = { slice_of(name), SLICE("$LATEST"), SLICE("r"), SLICE("d"),
+                                SLICE("{}"),    SLICE_EMPTY,      0 };
+    size_t done = 0;
+    store_function_create(world->store, &row, on_function, &done);
+    WORLD_UNTIL(world, done == 1);
+}
+
+static void delete_row(struct world *world, const char *name)
+{
+    size_t done = 0;
+    store_function_delete(world->store, slice_of(name), on_function, &done);
+    WORLD_UNTIL(world, done == 1);
+}
+
+static void a_long_backlog_of_a_deleted_function_is_swept_away_while_its_successor_runs(void **state)
+{
+    struct world *world = *state;
+    create_row(world, "a");
+    world->engine.reserved[0] = 0; /* nothing of it begins */
+    put_many(world, "a", 0, 3000);
+    WORLD_UNTIL(world, world->accepted == 3000);
+    delete_row(world, "a");
+    async_queue_forget(world->queue, SLICE("a"));
+    create_row(world, "a");
+    world->engine.reserved[0] = -1;
+    put(world, "a", "\"new\"");
+    WORLD_UNTIL(world, world->engine.run_count == 1);
+    assert_string_equal(world->engine.runs[0].payload, "\"new\"");
+    succeed(world, 0);
+    WORLD_UNTIL(world, rows(world) == 0);
+    assert_int_equal(world->engine.run_count, 1);
+    assert_int_equal(figures(world).queued, 0);
+}
+
+static void what_a_restart_left_of_a_deleted_function_never_runs_nor_takes_new_events_with_it(void **state)
+{
+    struct world *world = *state;
+    create_row(world, "a");
+    world->engine.reserved[0] = 0;
+    put_many(world, "a", 0, 3000);
+    WORLD_UNTIL(world, world->accepted == 3000);
+    delete_row(world, "a"); /* and the server dies before the queue hears of it */
+    world_close(world);
+    assert_true(rows(world) > 2000);
+    world_open(world);
+    create_row(world, "a");
+    world->engine.reserved[0] = -1;
+    assert_int_equal(figures(world).queued, 0);
+    put(world, "a", "\"new\"");
+    WORLD_UNTIL(world, world->engine.run_count == 1);
+    assert_string_equal(world->engine.runs[0].payload, "\"new\"");
+    WORLD_UNTIL(world, asked(world, "SELECT count(*) FROM async_leftovers") == 0);
+    assert_int_equal(rows(world), 1);
+    succeed(world, 0);
+    WORLD_UNTIL(world, rows(world) == 0);
+}
+
 static void the_window_is_bounded_and_the_rest_is_read_back(void **state)
 {
     struct world *world = *state;
@@ -653,6 +720,8 @@ int main(void)
         TEST(a_function_whose_reservation_is_0_runs_nothing_until_it_changes),
         TEST(an_event_whose_function_or_alias_is_gone_is_dropped),
         TEST(what_is_forgotten_does_not_run_and_what_comes_later_does),
+        TEST(a_long_backlog_of_a_deleted_function_is_swept_away_while_its_successor_runs),
+        TEST(what_a_restart_left_of_a_deleted_function_never_runs_nor_takes_new_events_with_it),
         TEST(the_window_is_bounded_and_the_rest_is_read_back),
         TEST(a_long_backlog_survives_a_restart_whole),
         TEST(once_stopped_it_accepts_and_keeps_but_begins_nothing),

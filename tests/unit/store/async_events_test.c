@@ -5,12 +5,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fd.h"
 #include "base/memory.h"
 #include "store/async_events.h"
+#include "store/functions.h"
 
 struct world {
     uv_loop_t loop;
@@ -229,6 +231,121 @@ static void the_next_start_finds_what_is_left_counted_by_function(void **state)
     assert_string_equal(world_summary(world), "a:5:2-8 b:3:3-9");
 }
 
+/* ---- deleted functions ---- */
+
+static void world_create(struct world *world, const char *name)
+{
+    struct function_row row = { slice_of(name), SLICE("$LATEST"), SLICE("r"), SLICE("d"),
+                                SLICE("{}"),    SLICE_EMPTY,      0 };
+    store_function_create(world->store, &row, on_done, world);
+}
+
+/* Returns how many sweeps it took. */
+static size_t world_sweep(struct world *world)
+{
+    bool left = true;
+    size_t sweeps = 0;
+    for (; left; sweeps++) {
+        store_async_events_sweep(world->store, &left, on_done, world);
+        world_run(world);
+        assert_int_equal(world->failures, 0);
+    }
+    return sweeps;
+}
+
+static int64_t world_rows(struct world *world)
+{
+    char file[128];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    (void)snprintf(file, sizeof(file), "%s/hearth.db", world->path);
+    assert_int_equal(sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT (SELECT count(*) FROM async_events) + (SELECT count(*) FROM "
+                                        "async_leftovers)",
+                                        -1, &stmt, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    int64_t rows = sqlite3_column_int64(stmt, 0);
+    (void)sqlite3_finalize(stmt);
+    (void)sqlite3_close(db);
+    return rows;
+}
+
+static void a_few_events_go_with_their_function_at_once(void **state)
+{
+    struct world *world = *state;
+    world_create(world, "a");
+    for (int64_t id = 1; id <= 9; id++)
+        world_add(world, id, id % 3 == 0 ? "b" : "a", "{}");
+    store_function_delete(world->store, SLICE("a"), on_done, world);
+    world_run(world);
+    assert_int_equal(world->failures, 0);
+    assert_int_equal(world_rows(world), 3);
+    assert_string_equal(world_summary(world), "b:3:3-9");
+    assert_int_equal(world_sweep(world), 1);
+}
+
+static void many_events_of_a_deleted_function_are_gone_for_all_at_once_and_from_the_disk_step_by_step(void **state)
+{
+    struct world *world = *state;
+    world_create(world, "a");
+    for (int64_t id = 1; id <= 2000; id++)
+        world_add(world, id, "a", "old");
+    world_add(world, 2001, "b", "other");
+    store_function_delete(world->store, SLICE("a"), on_done, world);
+    world_create(world, "a"); /* of the same name: nothing of the old one's turns up */
+    world_add(world, 2002, "a", "new");
+    world_run(world);
+    assert_int_equal(world->failures, 0);
+    assert_true(world_rows(world) > 1000); /* the delete did not take the time for them all */
+    assert_string_equal(world_read(world, "a", 0, INT64_MAX, 10, 1000), "2002:new");
+    world_close(world);
+    world_open(world);
+    assert_string_equal(world_summary(world), "a:0:0-2000 a:1:2002-2002 b:1:2001-2001");
+    assert_true(world_sweep(world) > 4);
+    assert_int_equal(world_rows(world), 2);
+    assert_string_equal(world_summary(world), "a:1:2002-2002 b:1:2001-2001");
+}
+
+static void large_events_of_a_deleted_function_are_swept_fewer_at_a_time(void **state)
+{
+    struct world *world = *state;
+    AUTO(buffer)
+    struct buffer large = BUFFER_EMPTY;
+    buffer_reserve(&large, 1024 * 1024);
+    memset(large.at, 'x', large.len = 1024 * 1024);
+    world_create(world, "a");
+    for (int64_t id = 1; id <= 12; id++) {
+        struct async_event_row row = row_of(id, "a", "");
+        row.payload = buffer_slice(&large);
+        store_async_event_add(world->store, &row, on_done, world);
+    }
+    world_run(world);
+    store_function_delete(world->store, SLICE("a"), on_done, world);
+    world_run(world);
+    assert_int_equal(world_rows(world), 8 + 1);
+    assert_int_equal(world_sweep(world), 2);
+    assert_int_equal(world_rows(world), 0);
+}
+
+static void a_name_that_is_deleted_twice_before_the_sweep_is_swept_to_its_last_end(void **state)
+{
+    struct world *world = *state;
+    for (int64_t life = 0; life < 2; life++) {
+        world_create(world, "a");
+        for (int64_t id = 1; id <= 600; id++)
+            world_add(world, life * 1000 + id, "a", "old");
+        store_function_delete(world->store, SLICE("a"), on_done, world);
+    }
+    world_add(world, 3000, "a", "late"); /* accepted while its function went: whoever runs it finds that out */
+    world_run(world);
+    assert_int_equal(world->failures, 0);
+    assert_string_equal(world_summary(world), "a:0:0-1600 a:1:3000-3000");
+    (void)world_sweep(world);
+    assert_int_equal(world_rows(world), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -238,6 +355,10 @@ int main(void)
         TEST(a_page_begins_behind_one_id_ends_with_another_and_has_its_bounds),
         TEST(all_of_an_event_is_kept_and_its_payload_may_be_taken),
         TEST(what_has_run_goes_and_going_twice_is_no_failure),
+        TEST(a_few_events_go_with_their_function_at_once),
+        TEST(many_events_of_a_deleted_function_are_gone_for_all_at_once_and_from_the_disk_step_by_step),
+        TEST(large_events_of_a_deleted_function_are_swept_fewer_at_a_time),
+        TEST(a_name_that_is_deleted_twice_before_the_sweep_is_swept_to_its_last_end),
         TEST(an_id_is_given_once),
         TEST(the_next_start_finds_what_is_left_counted_by_function),
     };
