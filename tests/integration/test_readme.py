@@ -20,7 +20,7 @@ def blocks(path):
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/function-urls.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/function-urls.md", "docs/logs.md", "docs/versions.md"])
 def test_every_command_works_as_written(new_hearth, tmp_path, page):
     server = new_hearth()
     tools = tmp_path / "bin"
@@ -49,6 +49,11 @@ EXPECTED = {
     "docs/quickstart.md": ["created words: python3", '"words": 4', '"memory": "192"', "counting for quickstart", '"from":"words"',
                            '"errorType":"RangeError"', '"Unhandled"', "call 2 went wrong", "hello from a program in the package",
                            "AccountLimit", ":root", "removed tools"],
+    "docs/versions.md": ["function:shop:1", "Hello, I am 1", "Good evening, I am $LATEST", "$LATEST\t1\t2", "function:shop:live", '"2": 0.1',
+                         "Good evening, I am 2", "Unable to delete version because the following aliases reference it: [live]", "web",
+                         '"ReservedConcurrentExecutions": 2', "UnreservedConcurrentExecutions", "Rate Exceeded.", "removed shop"],
     "docs/function-urls.md": ["(anybody may call it)", "GET /hello, Ada", "POST /a%2Fb, stranger", "GET /hello, Host", "GET /hello, path", "403 without a signature", "GET /signed, stranger",
                               "https://www.example.com", "GET,PUT", "GET /, live", ":page:live", "403 once it is deleted"],
+    "docs/logs.md": ["START RequestId", "number 3", "ERROR: too large 3", "[$LATEST]", "order-1-paid", "/shop/orders\t7", '"LogFormat":"JSON","ApplicationLogLevel":"WARN"',
+                     '"type":"platform.report"', "removed chatty"],
 }
