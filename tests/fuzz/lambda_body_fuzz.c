@@ -48,7 +48,7 @@ static void check_answer(const struct function *f)
     struct buffer text = BUFFER_EMPTY;
     AUTO(json_mut_doc)
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_doc_set_root(doc, lambda_render_configuration(doc, f, LAMBDA_VIEW_FULL, true));
+    yyjson_mut_doc_set_root(doc, lambda_render_configuration(doc, f, LAMBDA_VIEW_FULL, SLICE("live")));
     json_write(&text, doc);
     assert(json_is_valid(buffer_slice(&text)));
     buffer_drop(&text);
