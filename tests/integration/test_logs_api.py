@@ -388,6 +388,48 @@ def test_groups_streams_events_and_ids_survive_a_restart_and_a_kill(new_hearth):
         assert logs.list_tags_log_group(logGroupName="/kept")["tags"] == {"a": "b"}
 
 
+# ---- a newer SDK ----------------------------------------------------------------------------------------------------------------
+
+NEWER = """
+import boto3, sys, time
+logs = boto3.client("logs", endpoint_url=sys.argv[1], region_name="us-east-1")
+name = sys.argv[2]
+arn = f"arn:aws:logs:us-east-1:000000000000:log-group:{name}"
+logs.create_log_group(logGroupName=name, logGroupClass="STANDARD", tags={"a": "b"})
+listed, = logs.describe_log_groups(logGroupNamePattern=name[3:])["logGroups"]
+assert listed["logGroupArn"] == arn and listed["arn"] == arn + ":*" and listed["logGroupClass"] == "STANDARD", listed
+logs.tag_resource(resourceArn=arn, tags={"c": "d"})
+logs.untag_resource(resourceArn=arn, tagKeys=["a"])
+assert logs.list_tags_for_resource(resourceArn=arn)["tags"] == {"c": "d"}
+logs.create_log_stream(logGroupName=name, logStreamName="s")
+logs.put_log_events(logGroupName=name, logStreamName="s", logEvents=[{"timestamp": int(time.time() * 1000), "message": "hello"}])
+for identifier in (name, arn):
+    assert [e["message"] for e in logs.filter_log_events(logGroupIdentifier=identifier)["events"]] == ["hello"]
+    assert len(logs.get_log_events(logGroupIdentifier=identifier, logStreamName="s")["events"]) == 1
+    assert len(logs.describe_log_streams(logGroupIdentifier=identifier)["logStreams"]) == 1
+try:
+    logs.describe_log_streams(logGroupName=name, logGroupIdentifier=name)
+except logs.exceptions.ClientError as refused:
+    assert refused.response["Error"] == {"Code": "ValidationException", "Message": "LogGroup name and LogGroup ARN are mutually exclusive parameters."}, refused.response
+try:
+    logs.describe_log_groups(logGroupNamePattern="a", logGroupNamePrefix="b")
+except logs.exceptions.InvalidParameterException as refused:
+    assert "mutually exclusive parameters" in str(refused)
+logs.delete_log_group(logGroupName=name)
+print("all of it")
+"""
+
+
+def test_a_newer_botocore_finds_what_it_knows(hearth):
+    newer = shutil.which("python3")
+    probe = [newer, "-c", "import boto3; assert hasattr(boto3.client('logs', region_name='us-east-1'), 'list_tags_for_resource')"]
+    if newer is None or subprocess.run(probe, capture_output=True).returncode != 0:
+        pytest.skip("the python3 on PATH has no newer boto3")
+    done = subprocess.run([newer, "-c", NEWER, hearth.endpoint, f"/newer/{uuid.uuid4().hex}"], env={**hearth.env, "AWS_PROFILE": "hearth"},
+                          capture_output=True, text=True, timeout=120)
+    assert done.stdout == "all of it\n", done.stderr
+
+
 # ---- the aws command -------------------------------------------------------------------------------------------------------------
 
 def aws_commands():

@@ -375,6 +375,22 @@ static void retention_hides_at_once_and_deletes_files_but_no_number_comes_twice(
     assert_string_equal(everything(w), "young young");
 }
 
+static void files_that_retention_is_over_with_go_by_themselves(void **state)
+{
+    struct world *w = *state;
+    write_file(w, "group", "hearth-log-group 1\nname\tg\nid\tab\ncreated\t5\nretention\t1\nend\n");
+    write_file(w, "00000001.log", "5\ts\told\n");
+    write_file(w, "00000002.log", "6\ts\tolder than its day, but written now\n");
+    struct timespec times[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    assert_int_equal(utimensat(w->dir, "logs/g/00000001.log", times, 0), 0);
+    world_reopen(w);
+    for (int i = 0; i < 6000 && faccessat(w->dir, "logs/g/00000001.log", F_OK, 0) == 0; i++)
+        (void)usleep(10000);
+    assert_int_equal(faccessat(w->dir, "logs/g/00000001.log", F_OK, 0), -1);
+    assert_int_equal(faccessat(w->dir, "logs/g/00000002.log", F_OK, 0), 0);
+    assert_string_equal(everything(w), "");
+}
+
 static void positions_are_56_digits_and_read_back(void **state)
 {
     (void)state;
@@ -456,6 +472,7 @@ int main(void)
         TEST(a_line_torn_at_any_byte_is_dropped_by_all_readers),
         TEST(damaged_files_give_what_is_whole_in_them),
         TEST(retention_hides_at_once_and_deletes_files_but_no_number_comes_twice),
+        TEST(files_that_retention_is_over_with_go_by_themselves),
         TEST(positions_are_56_digits_and_read_back),
         TEST(a_reader_sees_a_prefix_of_what_is_being_written),
         TEST(groups_that_nobody_has_are_forgotten),
