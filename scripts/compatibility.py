@@ -78,6 +78,11 @@ def served_operations(arguments):
     return json.loads(text)
 
 
+def shape_of(path):
+    """Without what a model may call a parameter: botocore has renamed some."""
+    return re.sub(r"\{\w+\+?\}", "{}", path.split("?")[0].rstrip("/"))
+
+
 def check_rows(rows, models):
     """A row that AWS's model does not have, or has elsewhere, is our mistake."""
     for row in rows:
@@ -88,8 +93,7 @@ def check_rows(rows, models):
         if row["path"] is None:
             continue
         wanted = operations[name]["http"]
-        if row["method"] != wanted["method"] or \
-                row["path"].split("?")[0].rstrip("/") != wanted["requestUri"].split("?")[0].rstrip("/"):
+        if row["method"] != wanted["method"] or shape_of(row["path"]) != shape_of(wanted["requestUri"]):
             raise Complaint(f"{row['service']} serves {name} as {row['method']} {row['path']}, "
                             f"the model has {wanted['method']} {wanted['requestUri']}")
 
@@ -105,7 +109,9 @@ def check_notes(notes, served, models):
 
 # ---- the page ------------------------------------------------------------------------------------------------------------------
 
-def operation_line(name, missing):
+def operation_line(name, served, missing):
+    if not served:
+        return f"| {name} | none | |"
     if missing:
         return f"| {name} | partial | {'; '.join(missing)} |"
     return f"| {name} | full | |"
@@ -118,22 +124,29 @@ def service_part(service, model, notes, served):
     there = [name for name in names if (service, name) in served]
     whole = [name for name in there if not lacks.get(name)]
     out = [f"## {model['metadata']['serviceFullName']} (`{service}`)", "",
-           f"{len(there)} of {len(names)} operations are served, {len(whole)} of them whole.", ""]
+           f"{len(names)} operations: {len(whole)} full, {len(there) - len(whole)} partial, {len(names) - len(there)} none.", ""]
     for text in entry.get("about", []):
         out += [f"- {text}"]
     if entry.get("about"):
         out.append("")
     out += ["| operation | support | missing or different |", "| --- | --- | --- |"]
-    out += [operation_line(name, lacks.get(name, [])) for name in there]
-    others = [name for name in names if name not in there]
-    if others:
-        out += ["", f"none of these {len(others)}: " + ", ".join(others) + "."]
-    return out
+    return out + [operation_line(name, name in there, lacks.get(name, [])) for name in names]
 
 
-def page(rows, notes, botocore):
+def forget_unknown(rows, notes, models):
+    """What a botocore older than the page does not know yet cannot be compared with it."""
+    known = {service: models[service]["operations"] for service in models}
+    rows = [row for row in rows if row["operation"] in known[row["service"]]]
+    notes = {service: {**entry, "operations": {name: lacks for name, lacks in entry.get("operations", {}).items() if name in known.get(service, {})}}
+             for service, entry in notes.items()}
+    return rows, notes
+
+
+def page(rows, notes, botocore, older=False):
     services = sorted({row["service"] for row in rows})
     models = {service: model_of(botocore, service) for service in services}
+    if older:
+        rows, notes = forget_unknown(rows, notes, models)
     served = {(row["service"], row["operation"]) for row in rows}
     check_rows(rows, models)
     check_notes(notes, served, models)
@@ -149,30 +162,36 @@ def page(rows, notes, botocore):
     return "\n".join(lines)
 
 
+def is_up_to_date(written, text, older):
+    """Another botocore knows other operations: only what is served must be the same everywhere, and of that what this one knows."""
+    def served_part(page_text):
+        return [line for line in page_text.splitlines() if line.startswith(("|", "- ")) and " | none | " not in line]
+    have, want = served_part(written), served_part(text)
+    return set(want) <= set(have) if older else want == have
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=str(ROOT / "build" / "hearth"))
     parser.add_argument("--operations", help="what `hearth operations` printed")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
+    written = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    written_with = re.search(r"\(botocore ([0-9.]+)\)", written)
     try:
+        botocore = newest_botocore()
+        older = bool(written_with) and tuple(int(n) for n in written_with.group(1).split(".")) > version_of(botocore)
         notes = json.loads(NOTES.read_text(encoding="utf-8"))
-        text = page(served_operations(arguments), notes, newest_botocore())
+        text = page(served_operations(arguments), notes, botocore, older and arguments.check)
+        if older and not arguments.check:
+            raise Complaint(f"the page was written with botocore {written_with.group(1)}, this machine's is older: operations would be forgotten")
     except Complaint as complaint:
         print(f"compatibility: {complaint}", file=sys.stderr)
         return 1
     if not arguments.check:
-        written_with = re.search(r"\(botocore ([0-9.]+)\)", PAGE.read_text(encoding="utf-8")) if PAGE.exists() else None
-        if written_with and tuple(int(n) for n in written_with.group(1).split(".")) > version_of(newest_botocore()):
-            print(f"compatibility: the page was written with botocore {written_with.group(1)}, this machine's is older: "
-                  "operations would be forgotten", file=sys.stderr)
-            return 1
         PAGE.write_text(text, encoding="utf-8")
         return 0
-    # Another botocore knows other operations: only the served part must be the same everywhere.
-    def served_part(page_text):
-        return [line for line in page_text.splitlines() if line.startswith("|") or line.startswith("- ")]
-    if not PAGE.exists() or served_part(PAGE.read_text(encoding="utf-8")) != served_part(text):
+    if not is_up_to_date(written, text, older):
         print("compatibility: docs/compatibility.md is not up to date: run scripts/compatibility.py", file=sys.stderr)
         return 1
     return 0
