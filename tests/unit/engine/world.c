@@ -1,5 +1,6 @@
 #include "world.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -272,7 +273,7 @@ void world_begin_create(struct world *world, const char *name, uint32_t timeout_
     draft->handler = memory_text("index.handler");
     draft->role = memory_text("arn:aws:iam::000000000000:role/hearth-basic");
     draft->log_group = memory_text(group);
-    draft->runtime = &the_runtime;
+    draft->runtime = world->provided ? &the_provided : &the_runtime;
     draft->timeout_s = timeout_s;
     *saved = (struct saved){ 0 };
     engine_create(world->engine, &draft, &zip, on_saved, saved);
@@ -427,6 +428,15 @@ void world_starts(struct world *world, struct sandbox *sandbox)
                                   .meters = { -1, -1, -1, -1, -1, -1, 2 },
                                   .api_listener = open("/dev/null", O_RDONLY | O_CLOEXEC),
                                   .runtime_listener = -1 };
+    if (sandbox->provided) {
+        struct error err;
+        struct sockaddr_in at;
+        socklen_t len = sizeof(at);
+        assert_int_equal(http_bind("127.0.0.1:0", &event.runtime_listener, &err), OK);
+        assert_int_equal(listen(event.runtime_listener, 16), 0); /* as the keeper does: who connects early waits */
+        assert_int_equal(getsockname(event.runtime_listener, (struct sockaddr *)&at, &len), 0);
+        sandbox->runtime_port = ntohs(at.sin_port);
+    }
     event.meters.memory_peak = open("/dev/null", O_RDONLY | O_CLOEXEC);
     event.meters.cpu = open("/dev/null", O_RDONLY | O_CLOEXEC);
     event.meters.freeze = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -443,14 +453,26 @@ static void sandbox_ends(struct sandbox *sandbox)
     fd_drop(&sandbox->err);
 }
 
-void world_start_fails(struct world *world, struct sandbox *sandbox, const char *message)
+static void start_fails(struct world *world, struct sandbox *sandbox, const char *message, bool entry_refused)
 {
-    struct keeper_event event = {
-        .type = KEEPER_START_FAILED, .id = sandbox->id, .api_listener = -1, .runtime_listener = -1
-    };
+    struct keeper_event event = { .type = KEEPER_START_FAILED,
+                                  .id = sandbox->id,
+                                  .api_listener = -1,
+                                  .runtime_listener = -1,
+                                  .entry_refused = entry_refused };
     (void)snprintf(event.message, sizeof(event.message), "%s", message);
     sandbox_ends(sandbox);
     world_says(world, &event);
+}
+
+void world_start_fails(struct world *world, struct sandbox *sandbox, const char *message)
+{
+    start_fails(world, sandbox, message, false);
+}
+
+void world_entry_refused(struct world *world, struct sandbox *sandbox, const char *message)
+{
+    start_fails(world, sandbox, message, true);
 }
 
 void world_exits(struct world *world, struct sandbox *sandbox, int wait_status, bool out_of_memory)

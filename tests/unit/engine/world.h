@@ -31,6 +31,8 @@ struct sandbox { /* what keeper_send_start was given, and what was asked for it 
     char *environment;
     size_t kills, readies;
     bool started, ended, stopped;
+    bool provided;
+    int runtime_port; /* `provided`: where its Runtime API is, once it has started */
     struct buffer in; /* what came on its channel */
     /* the INVOKE that was taken last */
     uint32_t sequence;
@@ -98,6 +100,7 @@ struct world {
     size_t api_open;
     struct buffer log;
     bool drained, keeper_lost;
+    bool provided; /* functions that are made have a runtime of their own */
 };
 
 /* What the next world's engine finds when it opens, up to a row without a name; NULL: nothing. */
@@ -143,6 +146,7 @@ void world_call_refused(struct call *call, enum error_kind kind);
 struct sandbox *world_sandbox(struct world *world, size_t number); /* waits until so many have been asked for */
 struct instance *world_instance(struct world *world, const struct sandbox *sandbox); /* NULL once it is freed */
 void world_starts(struct world *world, struct sandbox *sandbox);                     /* STARTED */
+void world_entry_refused(struct world *world, struct sandbox *sandbox, const char *message);
 void world_start_fails(struct world *world, struct sandbox *sandbox, const char *message);
 void world_exits(struct world *world, struct sandbox *sandbox, int wait_status, bool out_of_memory);
 void world_gone(struct world *world, struct sandbox *sandbox); /* waits until the engine has freed it */
@@ -163,7 +167,7 @@ struct sandbox *world_warm(struct world *world, struct function *function);
 
 /* ---- between world.c and world_fakes.c ---- */
 extern struct world *the_world; /* the fakes have no argument of ours */
-extern const struct runtime_id the_runtime;
+extern const struct runtime_id the_runtime, the_provided;
 void world_says(struct world *world, const struct keeper_event *event);
 void *world_api_open(int *fd, const struct principal *principal, void *arg);
 void world_api_close(void *handle, void *arg);

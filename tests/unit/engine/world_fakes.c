@@ -16,10 +16,11 @@ const struct setting_row *world_setting_rows;
 /* ---- the keeper ---- */
 
 const struct runtime_id the_runtime = { "nodejs20.x", RUNTIME_NODE, 20, 0, false };
+const struct runtime_id the_provided = { "provided.al2023", RUNTIME_PROVIDED, 0, 0, false };
 
 const struct runtime_id *runtime_find(struct slice id)
 {
-    return slice_is(id, the_runtime.id) ? &the_runtime : NULL;
+    return slice_is(id, the_runtime.id) ? &the_runtime : slice_is(id, the_provided.id) ? &the_provided : NULL;
 }
 
 const struct runtime_id *runtime_at(size_t index)
@@ -57,6 +58,7 @@ enum outcome keeper_send_start(struct keeper_link *link, struct keeper_start *st
                                  .channel = fd_take(&start->channel),
                                  .out = fd_take(&start->out),
                                  .err = fd_take(&start->err) };
+    sandbox->provided = strcmp(start->actual, the_provided.id) == 0;
     memcpy(sandbox->digest, start->digest, sizeof(sandbox->digest));
     sandbox->environment = memory_new(start->environment.len + 1);
     memcpy(sandbox->environment, start->environment.at, start->environment.len);
