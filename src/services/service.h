@@ -19,7 +19,7 @@ struct call;
 
 enum {
     CALL_PARAMETERS_MAX = 8,
-    CALL_QUERY_MAX = 32,
+    CALL_QUERY_MAX = 64,                   /* UntagResource: 50 tagKeys */
     API_FORM_BYTES_MAX = 1024 * 1024,      /* ours: a form of the query family; AWS's largest is below 512 KB */
     API_HASH_AT_ONCE_BYTES = 64 * 1024,    /* larger bodies are hashed piece by piece as they come */
     API_BODY_BYTES_MAX = 70 * 1024 * 1024, /* AWS Lambda: a 50 MB zip in base64 and its JSON */
