@@ -327,7 +327,7 @@ void engine_update_configuration(struct engine *engine, struct function **draft,
 static void on_deleted(enum outcome outcome, const struct error *err, void *arg)
 {
     struct change *change = arg;
-    if (outcome == OK && !change->engine->closed)
+    if ((outcome == OK || err->kind == ERROR_NOT_FOUND) && !change->engine->closed) /* see registry.h */
         registry_remove(change->engine, registry_find(change->engine, slice_of(change->name)));
     change_end(change, outcome, NULL, outcome == OK ? NULL : err);
 }

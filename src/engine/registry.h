@@ -5,6 +5,9 @@
 #include "store/functions.h"
 #include "store/settings.h"
 
+/* What is not there for the store is not here either: a delete that ends with ERROR_NOT_FOUND takes away what memory still has. That happens after
+ * one whose commit ended with ERROR_UNKNOWN; without this nobody could delete it again, nor make it anew, before the next start. */
+
 /* ---- registry.c: memory. Nothing here touches the disk ---- */
 void registry_error_function(const struct engine *engine, struct slice name, struct slice qualifier,
                              struct error *err);

@@ -89,7 +89,8 @@ static void on_op_done(enum outcome outcome, const struct error *err, void *arg)
         function->settings_pending -= op->pending ? 1 : 0;
         if (op->marked)
             function->tally->changing = false;
-        if (outcome == OK)
+        bool gone = outcome != OK && op->draft == NULL && err->kind == ERROR_NOT_FOUND; /* see registry.h */
+        if (outcome == OK || gone)
             setting = op_apply(op, function);
         else if (op->marked)
             tally_claim(op->engine, function->tally, -1);

@@ -78,7 +78,7 @@ static void on_version_deleted(enum outcome outcome, const struct error *err, vo
 {
     struct change *change = arg;
     struct function_entry *entry = registry_find(change->engine, slice_of(change->name));
-    if (outcome == OK && entry != NULL)
+    if ((outcome == OK || err->kind == ERROR_NOT_FOUND) && entry != NULL) /* see registry.h */
         registry_remove_version(change->engine, entry, change->number);
     change_end(change, outcome, NULL, outcome == OK ? NULL : err);
 }

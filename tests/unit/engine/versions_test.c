@@ -903,6 +903,36 @@ static int teardown_rows(void **state)
 #define TEST(name)      cmocka_unit_test_setup_teardown(name, world_setup, world_teardown)
 #define TEST_ROWS(name) cmocka_unit_test_setup_teardown(name, setup_rows, teardown_rows)
 
+/* A commit that ended with ERROR_UNKNOWN had happened: the next delete hears it from the store. */
+static void what_the_store_does_not_have_any_more_can_be_forgotten_by_deleting_it_again(void **state)
+{
+    struct world *world = *state;
+    struct function *f = world_function(world, "hello");
+    char digest[65];
+    (void)snprintf(digest, sizeof(digest), "%s", f->digest);
+    assert_int_equal(publish(world, "hello")->version_number, 1);
+    assert_int_equal(put_alias(world, "hello", "live", 1, 0, 0).outcome, OK);
+    assert_int_equal(reserve(world, "hello", 5).outcome, OK);
+
+    world->row_error = ERROR_NOT_FOUND;
+    assert_int_equal(delete_setting(world, "hello", SETTING_ALIAS, "live").err.kind, ERROR_NOT_FOUND);
+    assert_null(engine_setting(world->engine, SLICE("hello"), SETTING_ALIAS, SLICE("live")));
+    world->row_error = ERROR_NOT_FOUND;
+    assert_int_equal(delete_setting(world, "hello", SETTING_CONCURRENCY, "").err.kind, ERROR_NOT_FOUND);
+    assert_int_equal(engine_reserved(world->engine, SLICE("hello")), -1);
+    world->row_error = ERROR_NOT_FOUND;
+    assert_int_equal(delete_version(world, "hello", 1).err.kind, ERROR_NOT_FOUND);
+    assert_null(engine_find_version(world->engine, SLICE("hello"), 1));
+    world->row_error = ERROR_UNKNOWN;
+    assert_int_equal(world_delete(world, "hello").kind, ERROR_UNKNOWN);
+    assert_non_null(engine_find(world->engine, SLICE("hello"))); /* it may be there */
+    world->row_error = ERROR_NOT_FOUND;
+    assert_int_equal(world_delete(world, "hello").kind, ERROR_NOT_FOUND);
+    assert_null(engine_find(world->engine, SLICE("hello")));
+    assert_int_equal(world_package_references(world, digest), 0);
+    assert_non_null(world_function(world, "hello"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -938,6 +968,7 @@ int main(void)
         TEST(a_reservation_counts_calls_that_ran_before_it_and_leaves_them_to_the_rest_when_it_goes),
         TEST(reservations_leave_the_others_their_minimum_also_while_several_are_being_written),
         TEST(a_reservation_that_the_store_refuses_claims_nothing),
+        TEST(what_the_store_does_not_have_any_more_can_be_forgotten_by_deleting_it_again),
         TEST_ROWS(rows_are_served_in_any_order_and_a_damaged_one_takes_no_other_with_it),
         TEST_ROWS(a_function_whose_row_is_damaged_is_in_no_list_keeps_its_name_and_can_be_deleted),
     };
