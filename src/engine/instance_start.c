@@ -53,11 +53,22 @@ static void make_key(struct instance *i)
     i->has_key = true;
 }
 
+/* Layers of different names may have the same content. Overlayfs refuses a directory that lies over itself, and only the uppermost has an effect. */
+static bool lies_above(const struct function *f, size_t k)
+{
+    for (size_t above = k + 1; above < f->layer_count; above++)
+        if (strcmp(f->layers[above].digest, f->layers[k].digest) == 0)
+            return true;
+    return false;
+}
+
 static void name_additions(const struct function *f, struct keeper_start *start)
 {
     static_assert((int)FUNCTION_LAYERS_MAX <= (int)KEEPER_LAYERS_MAX, "each layer has its place");
+    size_t count = 0;
     for (size_t k = 0; k < f->layer_count; k++)
-        (void)snprintf(start->layers[k], sizeof(start->layers[k]), "%s", f->layers[k].digest);
+        if (!lies_above(f, k))
+            (void)snprintf(start->layers[count++], sizeof(start->layers[0]), "%s", f->layers[k].digest);
     for (size_t k = 0; k < f->environment_count; k++)
         if (strcmp(f->environment[k].name, "AWS_LAMBDA_EXEC_WRAPPER") == 0)
             (void)snprintf(start->wrapper, sizeof(start->wrapper), "%s", f->environment[k].value);
