@@ -27,8 +27,9 @@ struct cgroup_trees {
 
 /* Finds where we may make cgroups and makes <name> there; empty trees (version 0) when nowhere. On version 2 it may move this process (the
  * server, before the fork) into a leaf, since processes and enabled controllers cannot share a cgroup. `change_mounts`: version 1 may be made
- * fast by "favordynmods". Removes what a killed predecessor left. */
-void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, bool change_mounts);
+ * fast by "favordynmods". `probe`: this process was forked by one that waits for it, in the same cgroup, which goes into the leaf too. Removes what
+ * a killed predecessor left. */
+void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, bool change_mounts, bool probe);
 void cgroup_trees_drop(struct cgroup_trees *trees); /* closes; removes nothing */
 void cgroup_trees_remove(struct cgroup_trees *trees);
 void cgroup_clean(const struct cgroup_trees *trees); /* kills and removes every i<slot> that is there */

@@ -247,8 +247,8 @@ static unsigned enable(int dir)
     return listed(dir, "cgroup.subtree_control");
 }
 
-/* Only this process and, when it was started by one that waits for it, nothing else: then the cgroup is ours to divide. */
-static bool only_we_are_in(int dir)
+/* Only this process, and for a probe the one that waits for it: then the cgroup is ours to divide. */
+static bool only_we_are_in(int dir, bool probe)
 {
     struct buffer text;
     buffer_init(&text);
@@ -257,7 +257,8 @@ static bool only_we_are_in(int dir)
     for (struct slice rest = buffer_slice(&text); alone && rest.len > 0;) {
         uint64_t pid;
         struct slice line = slice_split(&rest, '\n');
-        if (line.len > 0 && (!slice_to_u64(line, INT32_MAX, &pid) || pid != (uint64_t)getpid()))
+        if (line.len > 0 && (!slice_to_u64(line, INT32_MAX, &pid) ||
+                             (pid != (uint64_t)getpid() && !(probe && pid == (uint64_t)getppid()))))
             alone = false;
     }
     buffer_drop(&text);
@@ -316,7 +317,7 @@ static bool is_delegated(const char *dir)
            getxattr(dir, "trusted.delegate", value, sizeof(value)) > 0;
 }
 
-static void find_version_2(struct cgroup_trees *trees, struct texts *t, bool privileged)
+static void find_version_2(struct cgroup_trees *trees, struct texts *t, bool privileged, bool probe)
 {
     struct cgroup_mount *mount = memory_new(sizeof(*mount));
     char own[CGROUP_PATH_BYTES];
@@ -333,9 +334,9 @@ static void find_version_2(struct cgroup_trees *trees, struct texts *t, bool pri
     AUTO(fd)
     int dir = open(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ours = dir >= 0 && access(own, W_OK) == 0 && !top && (in_leaf || is_delegated(own) || !privileged) &&
-                (in_leaf || only_we_are_in(dir));
+                (in_leaf || only_we_are_in(dir, probe));
     if (ours)
-        take_version_2(trees, own, in_leaf ? DIVIDE_NOT : DIVIDE_OURS);
+        take_version_2(trees, own, in_leaf ? DIVIDE_NOT : probe ? DIVIDE_ALL : DIVIDE_OURS);
     else if (privileged)
         /* The real topmost cgroup may hold processes and divide; that of a container (which has a type) may not do both. */
         take_version_2(trees, mount->at,
@@ -357,7 +358,7 @@ static void explain(struct cgroup_trees *trees, bool privileged)
                           "user service with Delegate=yes");
 }
 
-void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, bool change_mounts)
+void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, bool change_mounts, bool probe)
 {
     *trees = CGROUP_TREES_NONE;
     snprintf(trees->name, sizeof(trees->name), "%s", name);
@@ -372,7 +373,7 @@ void cgroup_find(struct cgroup_trees *trees, const char *name, bool privileged, 
     if (first_has_memory)
         find_version_1(trees, &t);
     else
-        find_version_2(trees, &t, privileged);
+        find_version_2(trees, &t, privileged, probe);
     if (trees->controllers == 0)
         cgroup_trees_drop(trees);
     if (trees->version == 1)

@@ -162,7 +162,7 @@ static enum outcome make(const struct keeper_config *config, bool trial, struct 
         TRY(dir_open(config->data_dir, "code", true, 0700, &parts->code_dir, err));
         TRY(wait_for_predecessor(parts->scratch.dir, err));
     }
-    cgroup_find(&parts->cgroups, config->name, config->privileged, !config->leave_cgroup_mounts);
+    cgroup_find(&parts->cgroups, config->name, config->privileged, !config->leave_cgroup_mounts, trial);
     TRY(filters_init(&parts->filters, parts->cgroups.controllers & CG_MEMORY, err));
     scratch_init(&parts->scratch, config->privileged);
     kept_files_read(&parts->kept);

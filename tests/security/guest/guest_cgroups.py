@@ -68,8 +68,8 @@ def test_this_machine_has_no_cgroup_of_version_1():
 @pytest.mark.parametrize("memory", [128, 1769, 2500])
 def test_an_instances_limits_stand_in_its_files(server, memory):
     function, cgroup = deploy(server, python("def handler(event, context):\n    return 1\n"), runtime="python3.11", memory=memory)
-    assert number(cgroup / "memory.max") >= memory * MB
-    assert number(cgroup / "memory.max") <= memory * MB + 64 * MB
+    room = 0 if "/tmp on disk" in server.stderr() else 512                  # a /tmp in memory is paid from the same limit
+    assert number(cgroup / "memory.max") == (memory + room) * MB
     assert (cgroup / "memory.swap.max").read_text() == "0\n" if (cgroup / "memory.swap.max").exists() else True
     assert number(cgroup / "memory.oom.group") == 1
     assert number(cgroup / "pids.max") == 1024
@@ -100,16 +100,16 @@ EAT = """
 import os, subprocess
 def handler(event, context):
     if event.get('child'):
-        subprocess.run(['/usr/bin/python3', '-c', 'x = bytearray(600 << 20)'])
+        subprocess.run(['/usr/bin/python3', '-c', 'x = bytearray(1200 << 20)'])
     elif event.get('eat'):
-        x = bytearray(600 << 20)
+        x = bytearray(1200 << 20)
     return os.getpid()
 """
 
 
 @pytest.mark.parametrize("who", ["eat", "child"])
 def test_the_kernel_ends_the_whole_instance_that_takes_too_much_memory(server, who):
-    function, cgroup = deploy(server, python(EAT), runtime="python3.11", memory=128, timeout=120)
+    function, cgroup = deploy(server, python(EAT), runtime="python3.11", memory=512, timeout=120)
     answer = function({who: 1})
     assert answer.error == "Unhandled" and "OutOfMemory" in answer.raw.decode() or "SIGKILL" in answer.raw.decode(), answer
     wait_until(lambda: not cgroup.exists(), 20, "the cgroup went with the instance")
@@ -229,7 +229,7 @@ def handler(event, context):
 """), runtime="python3.11", memory=1024, timeout=20)
     answer = function({"bomb": 1})
     assert answer.error == "Unhandled" or answer.payload <= 1023
-    if answer.error is None:
+    if answer.error is None and ME == "root":                 # an ordinary user's instances meet RLIMIT_NPROC before
         assert fields(cgroup / "pids.events")["max"] >= 1
     function.delete()
     wait_until(lambda: not cgroup.exists(), 30, "all of it is gone")
