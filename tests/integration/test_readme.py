@@ -20,7 +20,7 @@ def blocks(path):
 
 
 @pytest.mark.skipif(not pathlib.Path("/usr/bin/aws").exists(), reason="Debian's awscli is not installed")
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/function-urls.md", "docs/logs.md", "docs/versions.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/function-urls.md", "docs/logs.md", "docs/versions.md", "docs/layers.md"])
 def test_every_command_works_as_written(new_hearth, tmp_path, page):
     server = new_hearth()
     tools = tmp_path / "bin"
@@ -54,6 +54,7 @@ EXPECTED = {
                          '"ReservedConcurrentExecutions": 2', "UnreservedConcurrentExecutions", "Rate Exceeded.", "removed shop"],
     "docs/function-urls.md": ["(anybody may call it)", "GET /hello, Ada", "POST /a%2Fb, stranger", "GET /hello, Host", "GET /hello, path", "403 without a signature", "GET /signed, stranger",
                               "https://www.example.com", "GET,PUT", "GET /, live", ":page:live", "403 once it is deleted"],
+    "docs/layers.md": ["Hello, Ada", ":layer:greeting:2"],
     "docs/logs.md": ["START RequestId", "number 3", "ERROR: too large 3", "[$LATEST]", "order-1-paid", "/shop/orders\t7", '"LogFormat":"JSON","ApplicationLogLevel":"WARN"',
                      '"type":"platform.report"', "removed chatty"],
 }
