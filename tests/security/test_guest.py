@@ -3,7 +3,7 @@
 Real machines have version 2, those that tests are run on often version 1. guest/ makes the machine (once), boots it, and runs there what
 guest/stages.py lists; each of its tests is one here. Without /dev/kvm they are one test that is skipped and says so.
 
-HEARTH_GUEST_STAGES names the stages to run, by default all.
+HEARTH_GUEST_STAGES names the stages to run, by default all; HEARTH_GUEST_SELECT is pytest's -k for them.
 """
 import os
 import pathlib

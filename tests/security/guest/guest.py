@@ -26,6 +26,7 @@ from helpers import REPOSITORY, binary, cache_dir
 from security.guest import stages
 
 HERE = pathlib.Path(__file__).resolve().parent
+SELECT = os.environ.get("HEARTH_GUEST_SELECT", "")
 EMULATE = os.environ.get("HEARTH_GUEST_EMULATE") == "1"
 MAKE_S, MEMORY_MB, CPUS = 600, 3072, 2
 BOOT_S, LIFE_S = (900, 14400) if EMULATE else (90, 900)
@@ -55,7 +56,7 @@ def why_not():
 
 def tests_of(stage):
     """The tests that a stage will run, as pytest names them."""
-    listed = subprocess.run([*stages.command(stage, sys.executable), "--collect-only"], cwd=stages.TESTS, capture_output=True, text=True, timeout=120,
+    listed = subprocess.run([*stages.command(stage, SELECT, sys.executable), "--collect-only"], cwd=stages.TESTS, capture_output=True, text=True, timeout=120,
                             env={**os.environ, "HEARTH_GUEST_STAGE": stage, "PYTHONDONTWRITEBYTECODE": "1"})
     names = [line for line in listed.stdout.splitlines() if "::" in line]
     if listed.returncode != 0 or not names:
@@ -120,6 +121,7 @@ def payload(directory, names):
     for file in ("tests/conftest.py", "tests/pytest.ini"):
         shutil.copy(REPOSITORY / file, checkout / file)
     (checkout / "stages").write_text("\n".join(names))
+    (checkout / "select").write_text(SELECT)
     tar = directory / "payload.tar"
     subprocess.run(["tar", "--owner=0", "--group=0", "--mode=u=rwX,go=rX", "--sort=name", "-cf", tar, "-C", root, "."], check=True, timeout=120)
     shutil.rmtree(root)

@@ -38,7 +38,7 @@ def run_stage(name, port, lock):
         "HEARTH_GUEST_STAGE": name, "HEARTH_GUEST_EVENTS": path, "HEARTH_BINARY": "/usr/local/bin/hearth", "HEARTH_SHARE": "/usr/local/share/hearth",
         "HEARTH_TEST_NODE": "nodejs18.x", "HEARTH_CONFIG": "/dev/null", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     }
-    command = stages.command(name)
+    command = stages.command(name, open("/opt/hearth/select").read())
     if user == TESTER:
         # As docs/operations.md tells an ordinary user: each server in a scope that systemd hands over. pytest itself is a service of his.
         entry = pwd.getpwnam(TESTER)

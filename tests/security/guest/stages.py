@@ -13,6 +13,6 @@ STAGES = {
 }
 
 
-def command(stage, python="python3"):
-    """Run it in TESTS, with HEARTH_GUEST_STAGE set."""
-    return [python, "-m", "pytest", "-q", "--tb=short", "-p", "security.guest.report", "-p", "no:cacheprovider", *STAGES[stage][1]]
+def command(stage, select, python="python3"):
+    """Run it in TESTS, with HEARTH_GUEST_STAGE set. select: pytest's -k, "" for all."""
+    return [python, "-m", "pytest", "-q", "--tb=short", "-p", "security.guest.report", "-p", "no:cacheprovider", "-k", select, *STAGES[stage][1]]
