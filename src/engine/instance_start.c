@@ -18,8 +18,12 @@ static void name_stream(struct instance *i)
     random_bytes(noise, sizeof(noise));
     codec_hex(&hex, slice_from(noise, sizeof(noise)));
     clock_iso_ms(clock_wall_ms(), now);
-    (void)snprintf(i->stream, sizeof(i->stream), "%.4s/%.2s/%.2s/[%s]%s", now, now + 5, now + 8,
-                   i->pool->function->version, buffer_text(&hex));
+    const struct function *f = i->pool->function;
+    char usual[FUNCTION_NAME_BYTES_MAX + 16];
+    (void)snprintf(usual, sizeof(usual), "/aws/lambda/%s", f->name);
+    /* In a group of its own choice a function shares it with others: its name tells the streams apart. */
+    (void)snprintf(i->stream, sizeof(i->stream), "%.4s/%.2s/%.2s/%s[%s]%s", now, now + 5, now + 8,
+                   strcmp(f->log_group, usual) == 0 ? "" : f->name, f->version, buffer_text(&hex));
     buffer_drop(&hex);
 }
 

@@ -51,7 +51,7 @@ enum {
     ENGINE_START_FAILURES_MAX = 3, /* sandboxes that cannot be made in a row before a waiter is told */
     ENGINE_RETRY_MS = 5,           /* until the keeper, whose socket was full, is asked again */
     LOG_EVENT_BYTES = 100,         /* what an event costs beside its text: an empty line is not for nothing */
-    LOG_STREAM_BYTES = 96,
+    LOG_STREAM_BYTES = 160,
     ENGINE_QUALIFIER_BYTES_MAX = 128, /* AWS Lambda: of an alias's name */
 };
 

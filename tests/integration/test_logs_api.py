@@ -570,3 +570,5 @@ def test_a_function_prints_to_the_group_that_it_was_given(hearth, logs, group):
     function({"word": "there"})
     assert any("said there" in m for m in found(logs, group))
     assert logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{function.name}")["logGroups"] == []
+    streams = logs.describe_log_streams(logGroupName=group)["logStreams"]        # who shares a group is told apart by the stream
+    assert re.fullmatch(rf"\d{{4}}/\d\d/\d\d/{re.escape(function.name)}\[\$LATEST\][0-9a-f]{{32}}", streams[0]["logStreamName"])

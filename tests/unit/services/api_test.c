@@ -331,7 +331,7 @@ static void too_many_parameters_are_refused(void **state)
     for (int i = 0; i <= CALL_QUERY_MAX; i++)
         buffer_appendf(&form, "p%d=1&", i);
     struct buffer answer = ask(*state, &sts, "POST", "/", FORM, buffer_slice(&form));
-    must_be(&answer, "400", "more than 32 parameters");
+    must_be(&answer, "400", "more than 64 parameters");
 }
 
 /* ---- bodies ---- */
