@@ -216,11 +216,18 @@ static enum outcome plan_runtime(struct parts_of_keeper *parts, const struct run
     return plan_provided(out);
 }
 
-static size_t count_layers(const struct wire_start *s)
+/* How many there are without those that come again further up: two layers may have the same content, and overlayfs takes no directory twice. What
+ * lies under itself shows nothing: all that it has stands above. */
+static size_t distinct_layers(struct wire_start *s)
 {
     size_t count = 0;
-    while (count < KEEPER_LAYERS_MAX && s->layers[count][0] != '\0')
-        count++;
+    for (size_t i = 0; i < KEEPER_LAYERS_MAX && s->layers[i][0] != '\0'; i++) {
+        bool again = false;
+        for (size_t k = i + 1; k < KEEPER_LAYERS_MAX && !again; k++)
+            again = memcmp(s->layers[i], s->layers[k], sizeof(s->layers[i])) == 0;
+        if (!again)
+            memmove(s->layers[count++], s->layers[i], sizeof(s->layers[i]));
+    }
     return count;
 }
 
@@ -245,7 +252,7 @@ enum outcome start_plan_make(struct parts_of_keeper *parts, struct start_request
         .gid = privileged ? parts->config.uid_base + 1 + slot : SANDBOX_GROUP_INSIDE,
         .digest = s->digest,
         .layers = s->layers,
-        .layer_count = count_layers(s),
+        .layer_count = distinct_layers(&request->head),
         .wrapper = s->wrapper,
         .share_dir = parts->share_dir,
         .runtime_dir = "",

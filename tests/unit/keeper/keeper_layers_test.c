@@ -180,6 +180,27 @@ static void layers_are_merged_on_opt_and_the_later_one_wins(void **state)
     }
 }
 
+/* Two layers with the same zip are one tree, which overlayfs would not take twice. */
+static void a_layer_that_is_named_again_counts_where_it_stands_last(void **state)
+{
+    struct world *w = *state;
+    static const char orders[][4] = { "aa", "aba", "aab", "abab", "abb" };
+    static const char *const shown[] = { "a", "a", "b", "b", "b" };
+    char digest[KEEPER_DIGEST_BYTES], expected[8];
+    struct instance *i;
+    world_put(w, "again", "bootstrap", "#!/bin/sh\ncat /opt/name\n", 0755, digest);
+    for (size_t k = 0; k < sizeof(shown) / sizeof(shown[0]); k++) {
+        struct keeper_start start = provided(w, "again", &i);
+        for (size_t l = 0; l < sizeof(orders[k]) && orders[k][l] != '\0'; l++)
+            world_put(w, orders[k][l] == 'a' ? "again-a" : "again-b", "name", orders[k][l] == 'a' ? "a\n" : "b\n",
+                      0644, start.layers[l]);
+        runs(w, &start, i);
+        snprintf(expected, sizeof(expected), "%s\n", shown[k]);
+        assert_string_equal(i->output, expected);
+        instance_free(i);
+    }
+}
+
 static void one_layer_alone_is_there_and_read_only(void **state)
 {
     struct world *w = *state;
@@ -352,7 +373,7 @@ static int bare_run(struct world *w)
 
     start = provided(w, "bare", &i);
     memcpy(start.layers[0], start.digest, sizeof(start.digest));
-    memcpy(start.layers[1], start.digest, sizeof(start.digest));
+    world_put(w, "bare-layer", "x", "of the layer\n", 0644, start.layers[1]);
     world_send(w, &start, i);
     world_wait_refused(w, i);
     if (i->end.entry_refused || !contains(i->end.message, "without a sandbox a function cannot have 2 layers"))
@@ -395,6 +416,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_bootstrap_that_cannot_run_is_refused_in_lambdas_words),
         cmocka_unit_test(a_layers_bootstrap_serves_a_function_without_one),
         cmocka_unit_test(layers_are_merged_on_opt_and_the_later_one_wins),
+        cmocka_unit_test(a_layer_that_is_named_again_counts_where_it_stands_last),
         cmocka_unit_test(one_layer_alone_is_there_and_read_only),
         cmocka_unit_test(layers_that_are_none_are_refused),
         cmocka_unit_test(a_layer_that_is_a_link_is_refused),
