@@ -2,6 +2,7 @@
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import threading
