@@ -34,6 +34,8 @@ enum {
     ASYNC_PAGE_BYTES = 1024 * 1024, /* of payloads */
     ASYNC_EVENT_BYTES = 512,        /* what an event costs in memory beside its payload */
     ASYNC_READY_MAX = 1024,         /* events of one function in memory */
+    ASYNC_LONG_STEP_MS =
+        100, /* long pauses end at multiples of this: thousands of paused functions cost few turns */
     ASYNC_ACTIVE_MAX =
         4 * ASYNC_RUNNING_MAX, /* begun, or over and not yet deleted: a slow disk slows the function */
 };
@@ -104,6 +106,7 @@ struct async_queue {
     size_t shared, counted; /* begun without a reservation; about to be */
     size_t window_bytes, outstanding;
     size_t queued, running;
+    uint64_t armed_ms; /* the timer's; UINT64_MAX: not running. It may come too early, never too late */
     uint64_t accepted, finished, throttled, dropped;
     struct {                         /* away with the rows of deleted functions, a few at a time */
         bool under_way, left, again; /* again: asked for meanwhile */
@@ -121,7 +124,7 @@ void lane_rewind(struct lane *lane, int64_t id);
 void lane_forget_active(struct event *event); /* out of lane->active */
 void lane_maybe_free(struct lane *lane);
 void queue_maybe_free(struct async_queue *queue);
-void queue_arm(struct async_queue *queue);
+void queue_arm(struct async_queue *queue, uint64_t due_ms); /* the timer comes at that time at the latest */
 
 /* async_run.c */
 uint32_t lane_slots(const struct lane *lane, bool *shared); /* how many may run at once, now */

@@ -274,7 +274,7 @@ static void refuse(struct event *event)
     event->refusal = memory_new(sizeof(err));
     *event->refusal = err;
     DL_APPEND(event->lane->queue->refused, event);
-    queue_arm(event->lane->queue);
+    queue_arm(event->lane->queue, 0);
 }
 
 static void answer_refused(struct async_queue *queue)
@@ -342,7 +342,7 @@ static void on_swept(enum outcome outcome, const struct error *err, void *arg)
         log_error("events", err,
                   "could not delete the asynchronous invocations of a deleted function; trying again");
         queue->sweep.due_ms = uv_now(queue->loop) + ASYNC_PAUSE_MS_MAX;
-        queue_arm(queue);
+        queue_arm(queue, queue->sweep.due_ms);
     } else if (queue->sweep.left || queue->sweep.again) {
         sweep(queue);
     }
@@ -385,6 +385,7 @@ static void on_timer(uv_timer_t *timer)
     struct async_queue *queue = timer->data;
     struct lane *lane, *next;
     uint64_t now = uv_now(queue->loop);
+    queue->armed_ms = UINT64_MAX;
     answer_refused(queue);
     if (queue->sweep.due_ms != 0 && queue->sweep.due_ms <= now)
         sweep(queue);
@@ -393,29 +394,23 @@ static void on_timer(uv_timer_t *timer)
         if (lane->due_ms <= now) {
             lane_unpause(lane);
             lane_pause_over(lane);
+        } else {
+            queue_arm(queue, lane->due_ms);
         }
     }
-    queue_arm(queue);
+    if (queue->sweep.due_ms != 0 && !queue->stopping)
+        queue_arm(queue, queue->sweep.due_ms);
     if (queue->turn != NULL)
         lane_wake(queue->turn);
 }
 
-void queue_arm(struct async_queue *queue)
+void queue_arm(struct async_queue *queue, uint64_t due_ms)
 {
-    const struct lane *lane;
-    uint64_t now = uv_now(queue->loop), due = UINT64_MAX;
-    if (queue->closed)
+    uint64_t now = uv_now(queue->loop);
+    if (queue->closed || due_ms >= queue->armed_ms)
         return;
-    DL_FOREACH2(queue->paused, lane, pause_next)
-    due = lane->due_ms < due ? lane->due_ms : due;
-    if (queue->sweep.due_ms != 0 && queue->sweep.due_ms < due && !queue->stopping)
-        due = queue->sweep.due_ms;
-    if (queue->refused != NULL)
-        due = now;
-    if (due == UINT64_MAX)
-        (void)uv_timer_stop(&queue->timer);
-    else
-        (void)uv_timer_start(&queue->timer, on_timer, due > now ? due - now : 0, 0);
+    queue->armed_ms = due_ms;
+    (void)uv_timer_start(&queue->timer, on_timer, due_ms > now ? due_ms - now : 0, 0);
 }
 
 static enum outcome load_lane(struct slice name, int64_t count, int64_t first, int64_t last, void *arg,
@@ -455,7 +450,8 @@ enum outcome async_queue_open(uv_loop_t *loop, const struct async_queue_config *
     }
     (void)uv_timer_init(loop, &queue->timer);
     queue->timer.data = queue;
-    (void)uv_timer_start(&queue->timer, on_timer, 0, 0);
+    queue->armed_ms = UINT64_MAX;
+    queue_arm(queue, 0);
     if (queue->sweep.left)
         sweep(queue);
     if (queue->queued > 0)

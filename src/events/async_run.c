@@ -29,10 +29,12 @@ static void lane_wait(struct lane *lane, uint64_t ms)
 {
     struct async_queue *queue = lane->queue;
     lane->due_ms = uv_now(queue->loop) + ms;
+    if (ms >= ASYNC_LOOK_MS)
+        lane->due_ms += ASYNC_LONG_STEP_MS - lane->due_ms % ASYNC_LONG_STEP_MS;
     if (!lane->paused)
         DL_APPEND2(queue->paused, lane, pause_prev, pause_next);
     lane->paused = true;
-    queue_arm(queue);
+    queue_arm(queue, lane->due_ms);
 }
 
 void lane_unpause(struct lane *lane)
