@@ -122,14 +122,15 @@ def test_what_is_written_to_tmp_is_counted(server):
     on_disk = "/tmp on disk" in server.stderr()
     function, cgroup = deploy(server, python("""
 import os
+BLOCK = os.urandom(1 << 20)
 def handler(event, context):
     for n in range(event.get('files', 0)):
         with open('/tmp/f%d' % n, 'wb') as file:
             for _ in range(50):
-                file.write(os.urandom(1 << 20))
+                file.write(BLOCK)
     return sum(os.path.getsize('/tmp/' + name) for name in os.listdir('/tmp')) >> 20
-"""), runtime="python3.11", memory=128, timeout=120)
-    files = 8 if on_disk else 1
+"""), runtime="python3.11", memory=128, timeout=150)
+    files = 4 if on_disk else 1
     assert function({"files": files}).ok() == files * 50
     assert fields(cgroup / "memory.stat")["file"] > 16 * MB and (on_disk or fields(cgroup / "memory.stat")["shmem"] >= 50 * MB)
     assert number(cgroup / "memory.current") <= number(cgroup / "memory.max")
