@@ -131,14 +131,16 @@ static enum outcome drop_rights(const struct sandbox_plan *p, struct error *err)
     return p->bare && p->own_users ? confine_bare(err) : confine_drop(p->uid, p->gid, p->own_users, err);
 }
 
-static enum outcome become_runtime(const struct sandbox_plan *p, bool *entry_refused, struct error *err)
+static enum outcome become_runtime(const struct sandbox_plan *p, int failed, bool *entry_refused, struct error *err)
 {
     AUTO(fd)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0 || dup2(null, 0) < 0 || dup2(p->out, 1) < 0 || dup2(p->err, 2) < 0 ||
-        (!p->runtime_api && dup2(p->channel, 3) < 0) ||
-        close_range(p->runtime_api ? 3 : 4, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+        (!p->runtime_api && dup2(p->channel, 3) < 0))
         return error_set_sys(err, errno, hint, "could not arrange the function's descriptors");
+    /* Closed now, not with the exec: what it executes may be named /proc/self/fd/7/../.., and some are directories of the host. */
+    fd_drop(&null);
+    descriptors_keep(&failed, 1, p->runtime_api ? 3 : 4);
     char **argv = NULL, **envp = NULL;
     const char *wrapper = p->wrapper;
     if (p->bare)
@@ -179,7 +181,7 @@ static _Noreturn void runtime_process(const struct sandbox_plan *p, int go, int 
     unshare(
         CLONE_NEWCGROUP); /* so that /proc/self/cgroup says "/", not where on the host; no matter where the kernel has none */
     if (outcome == OK)
-        outcome = become_runtime(p, &entry_refused, &err);
+        outcome = become_runtime(p, failed, &entry_refused, &err);
     (void)outcome;
     /* One write: our rights are gone, and what reads it goes on at once. */
     char words[1 + sizeof(err.message)];
@@ -405,7 +407,8 @@ static void stay(const struct first *f)
 static _Noreturn void first_process(const struct sandbox_plan *plan, uid_t outer_uid, gid_t outer_gid)
 {
     reset_signals();
-    umask(022); /* the unit's is 077: directories of the root made with that would keep the instance's own uid out */
+    umask(
+        022); /* the unit's is 077: directories of the root made with that would keep the instance's own uid out */
     struct first f = { .plan = *plan,
                        .runtime = -1,
                        .runtime_pidfd = -1,
