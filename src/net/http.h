@@ -27,6 +27,8 @@ enum {
     HTTP_IDLE_FULL_MS = 1000,            /* the same while others wait because all places of the server are taken */
     HTTP_WRITE_QUEUE_BYTES = 256 * 1024, /* above this http_write tells its caller to wait */
     HTTP_READ_AHEAD_BYTES = 16 * 1024, /* of a body or of further requests, beside what the head left of its room */
+    HTTP_UNSENT_BYTES_MAX =
+        256 * 1024 * 1024, /* of answers that clients have not taken, all connections of a server together */
     HTTP_CHUNK_EXTENSION_BYTES_MAX = 1024,     /* of one request; they are ignored, nobody needs them (400) */
     HTTP_TRAILER_BYTES_MAX = 8 * 1024,         /* of one request; they are ignored (400) */
     HTTP_CHUNK_OVERHEAD_BYTES_MAX = 16 * 1024, /* framing of a chunked body, beside 16 for each byte of it (400) */
@@ -37,6 +39,7 @@ enum {
 struct http_limits {
     size_t connections_max;     /* a listener */
     size_t connections_all_max; /* all listeners together; while all are in use, idle ones end soon */
+    size_t unsent_bytes_max;    /* above: the connections whose clients took nothing for longest are cut */
     uint32_t head_timeout_ms, body_stall_timeout_ms, write_stall_timeout_ms, idle_timeout_ms;
 };
 

@@ -55,6 +55,8 @@ void connection_close(struct connection *c, bool reset)
     if (c->state == CONNECTION_CLOSED)
         return;
     c->state = CONNECTION_CLOSED;
+    c->server->unsent_bytes -= c->unsent; /* they go with this turn of the loop */
+    c->unsent = 0;
     server_wait(c, WAIT_NONE, false);
     if (c->in_later) {
         DL_DELETE2(c->server->later_list, c, later_prev, later_next);
@@ -86,6 +88,22 @@ static void connection_linger(struct connection *c)
 size_t connection_queued(const struct connection *c)
 {
     return c->waiting.len + (c->writing ? uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp) : 0);
+}
+
+/* Clients that ask and do not read would fill our memory with answers. Who has taken nothing for longest goes first: whoever reads
+ * stands behind all of those that do not. */
+static void count_unsent(struct connection *c)
+{
+    struct http_server *server = c->server;
+    size_t now = (c->waiting.len > 0 ? c->waiting.cap : 0) + (c->writing ? c->flying.cap : 0);
+    if (c->state == CONNECTION_CLOSED)
+        return;
+    server->unsent_bytes += now - c->unsent;
+    c->unsent = now;
+    while (server->unsent_bytes > server->unsent_bytes_max && server->waiting[WAIT_WRITE])
+        connection_close(server->waiting[WAIT_WRITE], true);
+    if (server->unsent_bytes > server->unsent_bytes_max)
+        connection_close(c, true);
 }
 
 static void on_written(uv_write_t *req, int status);
@@ -128,6 +146,7 @@ static void on_written(uv_write_t *req, int status)
     }
     c->progress = true;
     fly_waiting(c);
+    count_unsent(c);
     if (x->held && x->write_blocked && c->state == CONNECTION_EXCHANGE &&
         connection_queued(c) < HTTP_WRITE_QUEUE_BYTES / 2) {
         x->write_blocked = false;
@@ -167,6 +186,7 @@ void connection_send(struct connection *c, const uv_buf_t *bufs, unsigned count)
             buffer_append(&c->waiting, bufs[i].base + skip, bufs[i].len - skip);
     }
     fly_waiting(c);
+    count_unsent(c);
 }
 
 void connection_send_take(struct connection *c, struct slice head, struct buffer *body)
@@ -182,6 +202,7 @@ void connection_send_take(struct connection *c, struct slice head, struct buffer
         buffer_drop(&c->flying);
         c->flying = buffer_take(body);
         fly(c, sent - head.len);
+        count_unsent(c);
         return;
     }
     if (sent < head.len) { /* rare: the socket was full before */
@@ -190,6 +211,7 @@ void connection_send_take(struct connection *c, struct slice head, struct buffer
     }
     buffer_append(&c->waiting, body->at + (sent - head.len), body->len - (sent - head.len));
     fly_waiting(c);
+    count_unsent(c);
 }
 
 /* ---- the states ---- */

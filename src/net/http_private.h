@@ -64,6 +64,7 @@ struct connection {
     bool advancing, in_later, reading, bypassing, eof, progress, writing, closed;
     uint64_t deadline;      /* uv_now */
     size_t write_left_seen; /* at the last look: less now means that the client takes something */
+    size_t unsent;          /* our part of server->unsent_bytes */
     struct input input;
     struct http_exchange exchange;
     struct buffer flying, waiting;
@@ -90,7 +91,8 @@ enum { WORK_POOL_MAX = 32, DATE_BYTES = 30, SCRATCH_BYTES = 64 * 1024 };
 struct http_server {
     uv_loop_t *loop;
     struct http_handler handler;
-    size_t connections_max, connections_all_max;
+    size_t connections_max, connections_all_max, unsent_bytes_max;
+    size_t unsent_bytes; /* answers that wait in memory, of all connections that are not closed */
     uint32_t wait_ms[WAIT_COUNT];
     uv_timer_t timer;
     uint64_t timer_due; /* uv_now; what the timer is set to while active */

@@ -168,6 +168,7 @@ struct http_server *http_server_new(uv_loop_t *loop, const struct http_limits *l
     server->handler = *handler;
     server->connections_max = l.connections_max ? l.connections_max : HTTP_CONNECTIONS_MAX;
     server->connections_all_max = l.connections_all_max ? l.connections_all_max : share_of_descriptors();
+    server->unsent_bytes_max = l.unsent_bytes_max ? l.unsent_bytes_max : HTTP_UNSENT_BYTES_MAX;
     server->wait_ms[WAIT_IDLE] = or_default(l.idle_timeout_ms, HTTP_IDLE_TIMEOUT_MS);
     server->wait_ms[WAIT_HEAD] = or_default(l.head_timeout_ms, HTTP_HEAD_TIMEOUT_MS);
     server->wait_ms[WAIT_BODY] = or_default(l.body_stall_timeout_ms, HTTP_BODY_STALL_TIMEOUT_MS);
