@@ -233,11 +233,26 @@ static enum outcome unknown_key(struct error *err)
                           "The security token included in the request is invalid.");
 }
 
+/* SigV4 signs "/a/../b" as "/b", but it is "/a/../b" that tells whose URL this is, and that the function sees: a signature for
+ * one URL by its path would hold for each other one. */
+static bool has_dot_segments(struct slice path)
+{
+    while (path.len > 0) {
+        struct slice segment = slice_split(&path, '/');
+        if (slice_is(segment, ".") || slice_is(segment, ".."))
+            return true;
+    }
+    return false;
+}
+
 /* All that can be asked of a head. */
 static enum outcome check_claim(struct url_call *c, struct error *err)
 {
     struct sigv4_request request = signed_request(c);
     int64_t now_ms = clock_wall_ms();
+    if (has_dot_segments(request.path))
+        return error_set_code(err, ERROR_DENIED, "InvalidSignatureException", "Send the path that was signed.",
+                              "A signed request's path must not contain the segments '.' and '..'.");
     TRY(sigv4_read(&request, now_ms / 1000, &c->claim, err));
     if (!slice_is(c->claim.service, "lambda"))
         return error_set_code(err, ERROR_DENIED, "InvalidSignatureException", "Sign for the service lambda.",
