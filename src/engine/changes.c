@@ -30,10 +30,29 @@ static void change_free(struct change *change)
     engine_maybe_free(engine);
 }
 
+void error_ended(struct error *err)
+{
+    (void)error_set_code(err, ERROR_UNKNOWN, "ServiceException",
+                         "Look whether the change is there before you retry.",
+                         "the server stopped while the change was made");
+}
+
+static void change_tell(struct change *change, enum outcome outcome, struct function *function,
+                        const struct error *err)
+{
+    struct error ended;
+    if (outcome == OK && change->engine->closed) { /* see registry.h */
+        error_ended(&ended);
+        change->done(FAILED, NULL, &ended, change->arg);
+    } else {
+        change->done(outcome, function, err, change->arg);
+    }
+}
+
 void change_end(struct change *change, enum outcome outcome, struct function *function, const struct error *err)
 {
     change_unmark(change); /* first: its caller may begin the next one from `done` */
-    change->done(outcome, function, err, change->arg);
+    change_tell(change, outcome, function, err);
     change_free(change);
 }
 
@@ -41,9 +60,9 @@ static void on_later_closed(uv_handle_t *handle)
 {
     struct change *change = handle->data;
     if (change->answer != NULL)
-        change->done(OK, change->answer, NULL, change->arg);
+        change_tell(change, OK, change->answer, NULL);
     else
-        change->done(FAILED, NULL, &change->early, change->arg);
+        change_tell(change, FAILED, NULL, &change->early);
     change_free(change);
 }
 

@@ -184,7 +184,8 @@ void engine_drain_step(uv_timer_t *timer)
         engine->drain_due_ms = uv_now(engine->loop) + ENGINE_END_MS;
         late = false;
     }
-    if (!late && (engine->instance_count > 0 || engine->changes > 0 || engine->in_flight > 0)) {
+    size_t changes = engine->changes + layers_changes(engine->layers);
+    if (!late && (engine->instance_count > 0 || changes > 0 || engine->in_flight > 0)) {
         (void)uv_timer_start(timer, engine_drain_step, ENGINE_DRAIN_LOOK_MS, 0);
         return;
     }

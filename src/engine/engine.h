@@ -62,7 +62,7 @@ MUST_CHECK enum outcome engine_open(uv_loop_t *loop, const struct engine_config 
                                     struct error *err);
 /* No new invocations (they answer ServiceException 503); `done` when none runs or `grace_ms` have passed: what is cut answers ERROR_UNAVAILABLE. Then instances are stopped. */
 void engine_drain(struct engine *engine, uint32_t grace_ms, void (*done)(void *arg), void *arg);
-void engine_free(struct engine *engine); /* after drain */
+void engine_free(struct engine *engine); /* after drain; changes that end later are told as ERROR_UNKNOWN */
 
 /* ---- functions ---- */
 const char *engine_account(const struct engine *engine);

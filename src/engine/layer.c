@@ -457,6 +457,11 @@ size_t layer_list_versions(const struct layers *layers, struct slice name, uint6
     return count;
 }
 
+size_t layers_changes(const struct layers *layers)
+{
+    return layers->changes;
+}
+
 uint64_t layers_code_bytes(const struct layers *layers)
 {
     return layers->code_bytes;
@@ -508,7 +513,15 @@ static void change_free(struct layer_change *change)
 static void change_end(struct layer_change *change, enum outcome outcome, const struct layer_version *version,
                        const struct error *err)
 {
-    change->done(outcome, version, err, change->arg);
+    struct error ended;
+    if (change->layers->closed) { /* whatever it came to: callers would go on in rooms that are gone by now */
+        (void)error_set_code(&ended, ERROR_UNKNOWN, "ServiceException",
+                             "Look whether the change is there before you retry.",
+                             "the server stopped while the change was made");
+        change->done(FAILED, NULL, &ended, change->arg);
+    } else {
+        change->done(outcome, version, err, change->arg);
+    }
     change_free(change);
 }
 

@@ -45,8 +45,9 @@ struct layers_config {
 /* Loads all (blocking: at start), and holds their packages. */
 MUST_CHECK enum outcome layers_open(uv_loop_t *loop, const struct layers_config *config, struct layers **out,
                                     struct error *err);
-void layers_free(
-    struct layers *layers); /* what is under way still answers while the loop turns on, then it is freed */
+/* What is under way still answers while the loop turns on (ERROR_UNKNOWN, whatever it comes to), then it is freed. */
+void layers_free(struct layers *layers);
+size_t layers_changes(const struct layers *layers); /* under way */
 
 /* Borrowed until the loop turns. NULL: none. */
 const struct layer_version *layer_find(const struct layers *layers, struct slice name, uint64_t version);

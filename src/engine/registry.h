@@ -20,6 +20,10 @@ void registry_remove(struct engine *engine, struct function_entry *entry);
 struct function *entry_version(const struct function_entry *entry, uint64_t number); /* 0: $LATEST */
 
 /* ---- changes.c ---- */
+/* What ends after engine_free is told as ERROR_UNKNOWN, though it be on disk: what callers do on success (look things up here, tell the queue of events)
+ * reaches into rooms that are gone by then. Nobody waits for the answer any more. */
+void error_ended(struct error *err);
+
 enum change_kind {
     CHANGE_CREATE,
     CHANGE_CODE,

@@ -95,6 +95,12 @@ static void on_op_done(enum outcome outcome, const struct error *err, void *arg)
         else if (op->marked)
             tally_claim(op->engine, function->tally, -1);
     }
+    struct error ended;
+    if (outcome == OK && op->engine->closed) { /* see registry.h */
+        error_ended(&ended);
+        outcome = FAILED;
+        err = &ended;
+    }
     op->done(outcome, outcome == OK ? setting : NULL, outcome == OK ? NULL : err, op->arg);
     op_free(op);
 }

@@ -204,6 +204,49 @@ static void a_change_that_does_not_end_in_time_is_answered_and_touches_nothing(v
     world_packages_answer(world);
     world_rows_answer(world);
     world_run_until(world, saved[0].answers > 0 && saved[1].answers > 0);
+    assert_int_equal(saved[0].kind, ERROR_UNAVAILABLE); /* it was not begun */
+    assert_int_equal(saved[1].kind,
+                     ERROR_UNKNOWN); /* it was made; whoever heard so would look for it in rooms that are gone */
+    forget_rows(world);
+}
+
+static void on_deleted(enum outcome outcome, struct function *function, const struct error *err, void *arg)
+{
+    struct saved *saved = arg;
+    assert_null(function);
+    saved->answers++;
+    saved->outcome = outcome;
+    saved->kind = outcome == OK ? ERROR_NONE : err->kind;
+}
+
+static void on_alias(enum outcome outcome, const struct setting *setting, const struct error *err, void *arg)
+{
+    assert_null(setting);
+    on_deleted(outcome, NULL, err, arg);
+}
+
+static void nobody_is_told_of_success_once_the_engine_is_gone(void **state)
+{
+    struct world *world = *state;
+    struct saved deleted = { 0 }, put = { 0 };
+    struct setting_change change = { .name = SLICE("other"),
+                                     .qualifier = SLICE("live"),
+                                     .kind = SETTING_ALIAS,
+                                     .mode = SETTING_CREATE,
+                                     .document = SLICE("{\"description\":\"\",\"version\":0}") };
+    (void)world_function(world, "hello");
+    (void)world_function(world, "other");
+    world->rows_wait = true;
+    engine_setting_put(world->engine, &change, on_alias, &put);
+    engine_delete(world->engine, SLICE("hello"), on_deleted, &deleted);
+    end_late(world);
+    engine_free(world->engine);
+    world->engine = NULL;
+    world->packages_closed = true;
+    world_rows_answer(world);
+    world_run_until(world, put.answers > 0 && deleted.answers > 0);
+    assert_int_equal(put.kind, ERROR_UNKNOWN);
+    assert_int_equal(deleted.kind, ERROR_UNKNOWN);
     forget_rows(world);
 }
 
@@ -236,6 +279,7 @@ int main(void)
         TEST(an_exit_of_each_kind_while_all_is_cut_is_taken),
         TEST(instances_that_do_not_end_in_time_are_left_behind_without_a_trace),
         TEST(a_change_that_does_not_end_in_time_is_answered_and_touches_nothing),
+        TEST(nobody_is_told_of_success_once_the_engine_is_gone),
         TEST(a_call_that_comes_between_the_end_and_the_engines_is_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,8 +263,12 @@ static void what_is_under_way_when_it_is_closed_still_answers(void **state)
     begin_publish(scene, "b", NULL, ZIP(FILE_NAMED("b")));
     put_policy(scene, "{}", "");
     put_policy(scene, "{\"n\":2}", "");
+    assert_int_equal(layers_changes(scene->layers), 3);
     scene_close(scene);
     assert_int_equal(scene->answers, 4);
+    assert_int_equal(scene->failures,
+                     3); /* whatever became of them: who hears of a success would go on with what is gone */
+    assert_int_equal(scene->err.kind, ERROR_UNKNOWN);
     world_open(scene->world);
     scene_open(scene);
     assert_non_null(layer_find(scene->layers, SLICE("a"), 1));

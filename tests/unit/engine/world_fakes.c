@@ -373,6 +373,12 @@ void layers_free(struct layers *layers)
     (void)layers;
 }
 
+size_t layers_changes(const struct layers *layers)
+{
+    (void)layers;
+    return 0;
+}
+
 uint64_t layers_code_bytes(const struct layers *layers)
 {
     (void)layers;
