@@ -47,12 +47,24 @@ enum outcome tally_admit(struct engine *engine, const struct tally *tally, const
                           "Rate Exceeded.");
 }
 
+void tally_take_place(struct engine *engine, struct tally *tally)
+{
+    tally->in_flight++;
+    if (tally->reserved < 0)
+        engine->unreserved_in_flight++;
+}
+
+void tally_give_place(struct engine *engine, struct tally *tally)
+{
+    tally->in_flight--;
+    if (tally->reserved < 0)
+        engine->unreserved_in_flight--;
+}
+
 void tally_enter(struct invocation *invocation, struct tally *tally)
 {
     invocation->tally = tally_hold(tally);
-    tally->in_flight++;
-    if (tally->reserved < 0)
-        invocation->engine->unreserved_in_flight++;
+    tally_take_place(invocation->engine, tally);
 }
 
 void tally_leave(struct invocation *invocation)
@@ -61,9 +73,7 @@ void tally_leave(struct invocation *invocation)
     if (tally == NULL)
         return;
     invocation->tally = NULL;
-    tally->in_flight--;
-    if (tally->reserved < 0)
-        invocation->engine->unreserved_in_flight--;
+    tally_give_place(invocation->engine, tally);
     tally_release(tally);
 }
 

@@ -90,6 +90,9 @@ static void leave_state(struct instance *i)
     } else if (i->state == INSTANCE_SETTLING && i->settle_counts) {
         i->settle_counts = false;
         i->pool->starting--;
+    } else if (i->state == INSTANCE_SETTLING && i->settle_works) {
+        i->settle_works = false;
+        tally_give_place(i->engine, i->pool->tally);
     }
 }
 
@@ -306,6 +309,9 @@ static void on_settle_timer(struct instance *i)
     uint64_t now_ms = uv_now(i->engine->loop);
     if (now_ms < i->settle_due_ms) { /* it takes its time: whoever waits gets another */
         leave_state(i);
+        /* Else each call could leave one behind that works on, as many as the machine holds. */
+        i->settle_works = true;
+        tally_take_place(i->engine, pool->tally);
         (void)uv_timer_start(&i->deadline, on_deadline, i->settle_due_ms - now_ms, 0);
     } else { /* nobody pays for what it does now, and nobody is told */
         instance_kill(i);

@@ -147,6 +147,7 @@ struct instance {
         *endpoint;          /* `provided`: what it speaks to instead of a channel; from STARTED to STOPPING */
     uint64_t settle_due_ms; /* SETTLING: the loop's time when its deadline passes */
     bool settle_counts;     /* SETTLING, not for long: counted in pool->starting, for it will soon take a waiter */
+    bool settle_works;      /* SETTLING, for longer: counted in pool->tally, as Lambda counts it */
     struct keeper_meters meters;
     int proc_status;            /* /proc/PID/status where there is no memory meter; -1 */
     void *api;                  /* the server's listener in its sandbox */
@@ -237,6 +238,9 @@ MUST_CHECK enum outcome tally_admit(struct engine *engine, const struct tally *t
                                     struct error *err);
 void tally_enter(struct invocation *invocation, struct tally *tally);
 void tally_leave(struct invocation *invocation); /* once; nothing when it is not counted */
+/* What is no call but works as one: an instance that has answered and does not ask for more. */
+void tally_take_place(struct engine *engine, struct tally *tally);
+void tally_give_place(struct engine *engine, struct tally *tally);
 void tally_set_reserved(struct engine *engine, struct tally *tally, int64_t reserved); /* -1: none */
 
 /* dispatch.c */

@@ -145,6 +145,19 @@ static void a_call_does_not_wait_long_for_it(void **state)
     runtime_done(&other);
 }
 
+static void what_it_does_for_long_after_its_answer_counts_as_a_call(void **state)
+{
+    struct world *world = *state;
+    struct runtime r;
+    (void)settling(world, &r, FUNCTION_TIMEOUT_S_MAX);
+    assert_int_equal(world->engine->unreserved_in_flight, 0);
+    world_run_until(world, world->engine->unreserved_in_flight == 1);
+    asks(&r);
+    world_run_until(world, world_instance(world, r.sandbox)->state == INSTANCE_IDLE);
+    assert_int_equal(world->engine->unreserved_in_flight, 0);
+    runtime_done(&r);
+}
+
 static void what_it_does_after_its_answer_ends_with_the_deadline_and_without_a_word(void **state)
 {
     struct world *world = *state;
@@ -249,6 +262,7 @@ int main(void)
         test(its_caller_is_answered_at_once_and_it_is_free_when_it_asks_again),
         test(a_call_in_between_waits_a_moment_for_it),
         test(a_call_does_not_wait_long_for_it),
+        test(what_it_does_for_long_after_its_answer_counts_as_a_call),
         test(what_it_does_after_its_answer_ends_with_the_deadline_and_without_a_word),
         test(a_call_that_is_not_answered_times_out),
         test(the_instance_of_a_replaced_function_ends_when_it_asks_again),

@@ -32,10 +32,10 @@ static void check_pool(const struct pool *pool)
         assert_true(pool->starting >= waiting || pool->in_start_queue);
 }
 
-/* Each tally counts its own calls; together they are those that have not been refused. */
-static void check_tallies(const struct engine *engine, size_t refused)
+/* Each tally counts its own calls, and its instances that work on after one; together they are those that have not been refused. */
+static void check_tallies(const struct engine *engine, size_t refused, size_t working)
 {
-    size_t unreserved = engine->in_flight - refused;
+    size_t unreserved = engine->in_flight - refused + working;
     uint64_t reserved = 0;
     struct function_entry *entry, *following;
     HASH_ITER (hh, engine->functions, entry, following) {
@@ -56,10 +56,12 @@ void world_check(struct world *world)
     struct engine *engine = world->engine;
     if (engine == NULL)
         return;
-    size_t count[INSTANCE_STATE_COUNT] = { 0 }, total = 0, refused = 0, idle = 0;
+    size_t count[INSTANCE_STATE_COUNT] = { 0 }, total = 0, refused = 0, idle = 0, working = 0;
     struct instance *i, *next;
     HASH_ITER (hh, engine->instances, i, next) {
         count[i->state]++;
+        working += i->settle_works;
+        assert_true(!i->settle_works || i->state == INSTANCE_SETTLING);
         total++;
         assert_true((i->state == INSTANCE_BUSY) == (i->invocation != NULL));
         if (i->invocation != NULL)
@@ -82,7 +84,7 @@ void world_check(struct world *world)
                 check_pool(entry->versions[k]->pool);
         }
     }
-    check_tallies(engine, refused);
+    check_tallies(engine, refused, working);
     assert_int_equal(total, engine->instance_count);
     assert_int_equal(count[INSTANCE_STARTING], engine->starting);
     assert_int_equal(count[INSTANCE_IDLE], engine->idle_count);
