@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -35,6 +36,8 @@ enum url_call_state {
 
 struct url_call {
     struct gateway *gateway;
+    struct url_call *prev, *next;   /* gateway->bodies, while its body comes in */
+    uint64_t body_since_us;         /* 0: it is not in there */
     struct http_exchange *exchange; /* NULL once the client is gone */
     enum url_call_state state;
     char id[URL_ID_BYTES];
@@ -54,9 +57,17 @@ static const char forbidden[] =
 
 /* ---- a call ---- */
 
+static void leave_bodies(struct url_call *c)
+{
+    if (c->body_since_us != 0)
+        DL_DELETE(c->gateway->bodies, c);
+    c->body_since_us = 0;
+}
+
 static void call_free(struct url_call *c)
 {
     struct gateway *gateway = c->gateway;
+    leave_bodies(c);
     assert(gateway->bodies_bytes >= c->counted && gateway->calls > 0);
     gateway->bodies_bytes -= c->counted;
     gateway->calls--;
@@ -410,13 +421,26 @@ static void body_is_complete(struct url_call *c)
 
 /* ---- the body ---- */
 
+/* Who needs long for a body gives way when there is no room: else some slow strangers would have all of it for as long as they like. */
+static bool budget_free_some(const struct url_call *c)
+{
+    struct url_call *oldest = c->gateway->bodies;
+    if (oldest == NULL || oldest == c || clock_mono_us() - oldest->body_since_us < GATEWAY_BODY_GRACE_MS * 1000ULL)
+        return false;
+    reply_unavailable(oldest);
+    return true;
+}
+
 static bool budget_take(struct url_call *c, size_t len)
 {
     struct gateway *gateway = c->gateway;
     size_t max = gateway->config.bodies_bytes_max;
     if (c->body.len + len > GATEWAY_SMALL_BODY_BYTES)
         max -= max / GATEWAY_SMALL_BODIES_SHARE;
-    if (gateway->bodies_bytes > max || len > max - gateway->bodies_bytes || !buffer_try_reserve(&c->body, len))
+    while (gateway->bodies_bytes > max || len > max - gateway->bodies_bytes)
+        if (!budget_free_some(c))
+            return false;
+    if (!buffer_try_reserve(&c->body, len))
         return false;
     gateway->bodies_bytes += len;
     c->counted += len;
@@ -426,9 +450,10 @@ static bool budget_take(struct url_call *c, size_t len)
 static void body_piece(struct http_exchange *x, struct slice piece, void *arg)
 {
     struct url_call *c = arg;
-    if (piece.len == 0)
+    if (piece.len == 0) {
+        leave_bodies(c);
         body_is_complete(c);
-    else if (piece.len > GATEWAY_BODY_BYTES_MAX - c->body.len)
+    } else if (piece.len > GATEWAY_BODY_BYTES_MAX - c->body.len)
         reply_too_large(c);
     else if (!budget_take(c, piece.len))
         reply_unavailable(c);
@@ -493,8 +518,10 @@ void function_url_request(struct gateway *gateway, struct http_exchange *x, stru
         reply_unsigned(c, &err);
     else if (http_content_length(x) > GATEWAY_BODY_BYTES_MAX)
         reply_too_large(c);
-    else if (http_has_body(x))
+    else if (http_has_body(x)) {
+        c->body_since_us = clock_mono_us();
+        DL_APPEND(gateway->bodies, c);
         http_read_pieces(x, body_piece, c);
-    else
+    } else
         body_is_complete(c);
 }

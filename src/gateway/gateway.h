@@ -12,6 +12,8 @@ enum {
     GATEWAY_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* ours: bodies and events of all calls now (503) */
     GATEWAY_SMALL_BODY_BYTES = 64 * 1024,         /* bodies up to here may use all of that budget */
     GATEWAY_SMALL_BODIES_SHARE = 8,               /* larger ones leave one of so many parts of it to them */
+    GATEWAY_BODY_GRACE_MS =
+        2000, /* while there is no room a body that takes longer gives way, the longest first (503) */
 };
 
 struct engine;

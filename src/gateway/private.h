@@ -5,10 +5,12 @@
 #include "engine/engine.h"
 #include "gateway/gateway.h"
 
+struct url_call;
 struct gateway {
     struct gateway_config config; /* texts borrowed from the server, which outlives us */
     struct sigv4_cache *cache;
-    size_t bodies_bytes; /* of all calls now */
+    size_t bodies_bytes;     /* of all calls now */
+    struct url_call *bodies; /* those whose bodies come in, the longest first */
     size_t calls;
     bool freed; /* gateway_free was called; the last call frees us */
 };

@@ -59,6 +59,35 @@ def test_who_asks_and_does_not_read_costs_a_bounded_part_of_memory(new_hearth):
     assert most - before < 450 * 1024 and neighbour.problems == []
 
 
+def test_bodies_that_come_slowly_give_way_to_those_that_come(new_hearth):
+    """45 strangers that stopped before the last bytes of 6 MB once kept everybody's larger bodies out for as long as they liked."""
+    server = new_hearth(options=["--idle", "60s"])
+    url = url_of(server, python("def handler(event, context):\n    return str(len(event.get('body', '')))"))
+    head = f"POST /lambda-url/{url}/ HTTP/1.1\r\nHost: h\r\nContent-Type: text/plain\r\nContent-Length: 6000000\r\n\r\n".encode()
+    many = []
+    for _ in range(45):
+        client = socket.create_connection(server.gateway_at, timeout=60)
+        try:
+            client.sendall(head + b"x" * 5900000)
+        except OSError:
+            pass                                                       # there was no room for it
+        many.append(client)
+
+    def taken():
+        connection = http.client.HTTPConnection(*server.gateway_at, timeout=60)
+        try:
+            connection.request("POST", f"/lambda-url/{url}/", b"y" * 5500000, {"Content-Type": "text/plain"})
+            answer = connection.getresponse()
+            return answer.status == 200 and answer.read() == b"5500000"
+        except OSError:                                                # refused while we still sent
+            return False
+        finally:
+            connection.close()
+    wait_until(taken, 20, "there is room again")                       # the connections' own timeout is 30 s, and starts anew with each byte
+    for client in many:
+        client.close()
+
+
 def test_a_signature_for_one_url_is_none_for_another(hearth):
     """SigV4 signs a path without its dot segments: "/lambda-url/A/../B/x" once was A's for the gateway, and B's for the signature."""
     a, b = (url_of(hearth, python("def handler(event, context):\n    return event['requestContext']['apiId']"), auth="AWS_IAM") for _ in range(2))
