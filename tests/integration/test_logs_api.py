@@ -1,9 +1,11 @@
 """CloudWatch Logs' API over what functions print: groups, streams, events, filters, retention, tags, `aws logs tail`, and LoggingConfig."""
+import http.client
 import json
 import os
 import queue
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -12,7 +14,7 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers import node, python, wait_until
+from helpers import node, python, signed_request, wait_until
 
 PRINTS = node("exports.handler = async (event) => { console.log('said ' + event.word); return event.word; };")
 DAY_MS = 24 * 60 * 60 * 1000
@@ -205,6 +207,44 @@ def test_tags_by_name_and_by_ARN(hearth, logs):
     logs.delete_log_group(logGroupName=name)
 
 
+def ask(hearth, operation, **members):
+    """An operation with members that Debian's botocore does not know yet: (status, answer)."""
+    name, _, port = hearth.endpoint.removeprefix("http://").partition(":")
+    wire = signed_request(hearth, "POST", "/", json.dumps(members).encode(), service="logs",
+                          headers={"X-Amz-Target": "Logs_20140328." + operation, "Content-Type": "application/x-amz-json-1.1"})
+    with socket.create_connection((name, int(port))) as connection:
+        connection.sendall(wire)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, json.loads(answer.read() or b"{}")
+
+
+def test_an_ARN_of_another_account_or_region_names_no_group_here(hearth, logs, group):
+    for place in ("us-east-1:999999999999", "eu-west-1:000000000000"):
+        arn = f"arn:aws:logs:{place}:log-group:{group}"
+        for operation, members in (("ListTagsForResource", {"resourceArn": arn}), ("TagResource", {"resourceArn": arn, "tags": {"a": "b"}}),
+                                   ("UntagResource", {"resourceArn": arn, "tagKeys": ["a"]}), ("FilterLogEvents", {"logGroupIdentifier": arn}),
+                                   ("DescribeLogStreams", {"logGroupIdentifier": arn})):
+            status, answer = ask(hearth, operation, **members)
+            assert (status, answer["__type"]) == (400, "ResourceNotFoundException"), (operation, answer)
+    assert ask(hearth, "ListTagsForResource", resourceArn=f"arn:aws:logs:us-east-1:000000000000:log-group:{group}") == (200, {"tags": {}})
+    assert ask(hearth, "FilterLogEvents", logGroupIdentifier=f"arn:aws:logs:us-east-1:000000000000:log-group:{group}")[0] == 200
+
+
+def test_groups_are_listed_by_class_and_of_this_account_alone(hearth, logs, group):
+    def names(**members):
+        status, answer = ask(hearth, "DescribeLogGroups", logGroupNamePrefix=group, **members)
+        return [each["logGroupName"] for each in answer["logGroups"]] if status == 200 else answer["__type"]
+
+    assert names(logGroupClass="STANDARD") == [group]
+    assert names(logGroupClass="INFREQUENT_ACCESS") == []
+    assert names(logGroupClass="FAST") == "InvalidParameterException"
+    assert names(includeLinkedAccounts=True, accountIdentifiers=["000000000000"]) == [group]
+    assert names(includeLinkedAccounts=True, accountIdentifiers=["999999999999"]) == "InvalidParameterException"
+    assert names(includeLinkedAccounts="yes") == "SerializationException"
+    assert names(accountIdentifiers=[7]) == "SerializationException"
+
+
 # ---- putting and getting ---------------------------------------------------------------------------------------------------------
 
 def test_events_are_put_and_read_back_to_the_character(logs, group):
@@ -234,6 +274,16 @@ def test_what_PutLogEvents_refuses(logs, group):
     refused(logs.put_log_events, "InvalidParameterException", "at 'logEvents' failed to satisfy constraint: Member must have length less than or equal to 10000",
             logEvents=[{"timestamp": at, "message": "x"}] * 10001, **arguments)
     assert found(logs, group) == []
+
+
+def test_an_entity_is_said_to_be_rejected_and_the_events_are_kept(hearth, logs, group):
+    stream = stream_of(logs, group)
+    members = dict(logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": now_ms(), "message": "kept"}])
+    status, answer = ask(hearth, "PutLogEvents", entity={"keyAttributes": {"Type": "Service", "Name": "shop"}}, **members)
+    assert (status, answer["rejectedEntityInfo"]) == (200, {"errorType": "UnsupportedLogGroupType"})
+    assert "rejectedEntityInfo" not in ask(hearth, "PutLogEvents", **members)[1]
+    assert ask(hearth, "PutLogEvents", entity="shop", **members)[1]["__type"] == "SerializationException"
+    assert found(logs, group) == ["kept", "kept"]
 
 
 def test_events_too_old_or_too_new_are_rejected_and_the_others_kept(logs, group):

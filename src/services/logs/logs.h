@@ -21,6 +21,7 @@ enum {
     LOGS_PUT_OLDEST_MS = 14 * 24 * 60 * 60 * 1000, /* CloudWatch Logs: older events are rejected */
     LOGS_REQUEST_BYTES_MAX = 8 * 1024 * 1024,      /* ours: the JSON of the largest batch, with room for escapes */
     LOGS_SMALL_REQUEST_BYTES_MAX = 1024 * 1024,    /* ours: every other request */
+    LOGS_ACCOUNTS_MAX = 20,                        /* CloudWatch Logs: accountIdentifiers */
     LOGS_FILTER_STREAMS_MAX = 100,                 /* CloudWatch Logs: logStreamNames */
     LOGS_TOKEN_BYTES_MAX = 4096                    /* ours: of a token that we made */
 };
@@ -68,6 +69,7 @@ struct slice logs_text(struct logs_call *l, const char *member, bool required, s
 int64_t logs_number(struct logs_call *l, const char *member, bool required, int64_t min, int64_t max,
                     int64_t otherwise);
 bool logs_flag(struct logs_call *l, const char *member);
+bool logs_structure(struct logs_call *l, const char *member); /* is it there? */
 yyjson_val *logs_list(struct logs_call *l, const char *member, bool required, size_t max);
 void logs_check_text(struct logs_call *l, const char *member, struct slice value, size_t min, size_t max,
                      enum logs_text_kind kind);
@@ -82,6 +84,8 @@ void logs_refuse(struct logs_call *l, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The group of "arn:aws:logs:REGION:ACCOUNT:log-group:NAME[:*]"; empty: it is none. */
 struct slice logs_group_of_arn(struct slice arn);
+/* The same; one of another account or region is refused. */
+struct slice logs_own_group_of_arn(struct logs_call *l, struct slice arn);
 void logs_append_arn(struct buffer *out, const struct logs_call *l, struct slice group);
 void logs_append_number(struct buffer *out, const char *member, int64_t value); /* ,"member":value */
 void logs_append_text(struct buffer *out, const char *member, struct slice value);

@@ -119,7 +119,10 @@ static enum outcome put_events(struct logs_call *l, struct function_logs *logs, 
         append_rejected(&l->answer, "tooOldLogEventEndIndex", old, &first);
     if (expired > old)
         append_rejected(&l->answer, "expiredLogEventEndIndex", expired, &first);
-    buffer_append_text(&l->answer, first ? "}" : "}}");
+    buffer_append_text(&l->answer, first ? "" : "}");
+    if (l->flag) /* as AWS says of a group that takes none */
+        buffer_append_text(&l->answer, ",\"rejectedEntityInfo\":{\"errorType\":\"UnsupportedLogGroupType\"}");
+    buffer_append_byte(&l->answer, '}');
     return OK;
 }
 
@@ -131,6 +134,7 @@ void logs_put_log_events(struct call *call)
     struct slice group = group_name(l);
     l->stream = logs_text(l, "logStreamName", true, 1, LOGS_STREAM_NAME_BYTES_MAX, LOGS_TEXT_STREAM);
     (void)logs_text(l, "sequenceToken", false, 1, LOGS_TOKEN_BYTES_MAX, LOGS_TEXT_ANY); /* ignored, as AWS does */
+    l->flag = logs_structure(l, "entity");
     take_events(l);
     logs_run(l, group, put_events);
 }

@@ -10,6 +10,23 @@ static struct slice group_name(struct logs_call *l)
     return logs_text(l, "logGroupName", true, 1, LOGS_GROUP_NAME_BYTES_MAX, LOGS_TEXT_GROUP);
 }
 
+static struct slice group_class(struct logs_call *l)
+{
+    struct slice class = logs_text(l, "logGroupClass", false, 0, 64, LOGS_TEXT_ANY);
+    if (class.len > 0 && !slice_is(class, "STANDARD") && !slice_is(class, "INFREQUENT_ACCESS") &&
+        !slice_is(class, "DELIVERY")) {
+        logs_check_failed(l, "logGroupClass", class,
+                          "Member must satisfy enum value set: [INFREQUENT_ACCESS, STANDARD, DELIVERY]");
+        return SLICE_EMPTY;
+    }
+    return class;
+}
+
+static bool is_standard(struct slice class)
+{
+    return class.len == 0 || slice_is(class, "STANDARD");
+}
+
 static enum outcome create_group(struct logs_call *l, struct function_logs *logs, struct log_group *group,
                                  struct error *err)
 {
@@ -22,14 +39,10 @@ void logs_create_log_group(struct call *call)
     if (l == NULL)
         return;
     struct slice name = group_name(l);
-    struct slice class = logs_text(l, "logGroupClass", false, 0, 64, LOGS_TEXT_ANY);
+    struct slice class = group_class(l);
     struct slice key = logs_text(l, "kmsKeyId", false, 0, 256, LOGS_TEXT_ANY);
     logs_tags_member(l, "tags", false);
-    if (class.len > 0 && !slice_is(class, "STANDARD") && !slice_is(class, "INFREQUENT_ACCESS") &&
-        !slice_is(class, "DELIVERY"))
-        logs_check_failed(l, "logGroupClass", class,
-                          "Member must satisfy enum value set: [INFREQUENT_ACCESS, STANDARD, DELIVERY]");
-    else if (class.len > 0 && !slice_is(class, "STANDARD"))
+    if (!is_standard(class))
         logs_refuse(l, "InvalidParameterException",
                     "Log groups of another class than STANDARD are not supported by "
                     "this server.");
@@ -81,6 +94,10 @@ static enum outcome list_groups(struct logs_call *l, struct function_logs *logs,
     size_t count = 0;
     bool more = false;
     (void)group;
+    if (l->flag) {
+        buffer_append_text(&l->answer, "{\"logGroups\":[]}");
+        return OK;
+    }
     TRY(log_store_groups(logs, l->prefix, l->pattern, l->token, (size_t)l->limit, &list, &count, &more, err));
     buffer_append_text(&l->answer, "{\"logGroups\":[");
     for (size_t i = 0; i < count; i++) {
@@ -98,6 +115,23 @@ static enum outcome list_groups(struct logs_call *l, struct function_logs *logs,
     return OK;
 }
 
+/* Linked accounts (CloudWatch's cross-account observability) are not there: a list of accounts can hold our own alone. */
+static void check_accounts(struct logs_call *l)
+{
+    yyjson_val *list = logs_list(l, "accountIdentifiers", false, LOGS_ACCOUNTS_MAX), *each = NULL;
+    size_t index = 0, max = 0;
+    (void)logs_flag(l, "includeLinkedAccounts");
+    yyjson_arr_foreach(list, index, max, each)
+    {
+        if (!logs_is_string(l, each))
+            return;
+        if (!slice_is(json_slice(each), l->account))
+            logs_refuse(l, "InvalidParameterException",
+                        "accountIdentifiers with another account than %s is not supported by this server.",
+                        l->account);
+    }
+}
+
 void logs_describe_log_groups(struct call *call)
 {
     struct logs_call *l = logs_begin(call);
@@ -110,6 +144,8 @@ void logs_describe_log_groups(struct call *call)
     if (l->prefix.len > 0 && l->pattern.len > 0)
         logs_refuse(l, "InvalidParameterException",
                     "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.");
+    l->flag = !is_standard(group_class(l)); /* of another class there are none */
+    check_accounts(l);
     if (yyjson_obj_get(l->body, "logGroupIdentifiers") != NULL)
         logs_refuse(l, "InvalidParameterException", "logGroupIdentifiers is not supported by this server.");
     struct slice after = SLICE_EMPTY;
@@ -188,7 +224,8 @@ static enum outcome change_tags(struct logs_call *l, struct function_logs *logs,
 
 static struct slice group_by_arn(struct logs_call *l)
 {
-    struct slice arn = logs_text(l, "resourceArn", true, 1, 1011, LOGS_TEXT_ARN), group = logs_group_of_arn(arn);
+    struct slice arn = logs_text(l, "resourceArn", true, 1, 1011, LOGS_TEXT_ARN);
+    struct slice group = logs_own_group_of_arn(l, arn);
     if (arn.len > 0 && group.len == 0)
         logs_refuse(l, "InvalidParameterException", "Unable to parse ARN: %.*s",
                     (int)(arn.len < 256 ? arn.len : 256), arn.at);

@@ -252,6 +252,14 @@ bool logs_flag(struct logs_call *l, const char *member)
     return yyjson_is_true(value);
 }
 
+bool logs_structure(struct logs_call *l, const char *member)
+{
+    yyjson_val *value = find(l, member, false);
+    if (value != NULL && !yyjson_is_obj(value))
+        wrong_type(l, value, "a Structure");
+    return value != NULL;
+}
+
 yyjson_val *logs_list(struct logs_call *l, const char *member, bool required, size_t max)
 {
     yyjson_val *value = find(l, member, required);
@@ -283,6 +291,19 @@ struct slice logs_group_of_arn(struct slice arn)
     return rest.len == 0 || slice_is(rest, "*") ? name : SLICE_EMPTY;
 }
 
+struct slice logs_own_group_of_arn(struct logs_call *l, struct slice arn)
+{
+    struct slice rest = arn, group = logs_group_of_arn(arn);
+    (void)slice_split(&rest, ':');
+    struct slice partition = slice_split(&rest, ':'), service = slice_split(&rest, ':');
+    struct slice region = slice_split(&rest, ':'), account = slice_split(&rest, ':');
+    (void)service;
+    if (group.len > 0 &&
+        (!slice_is(partition, "aws") || !slice_is(region, l->region) || !slice_is(account, l->account)))
+        logs_refuse(l, "ResourceNotFoundException", "The specified log group does not exist.");
+    return group;
+}
+
 void logs_append_arn(struct buffer *out, const struct logs_call *l, struct slice group)
 {
     buffer_appendf(out, "arn:aws:logs:%s:%s:log-group:%.*s", l->region, l->account, SLICE_PRINT(group));
@@ -304,7 +325,7 @@ struct slice logs_group_member(struct logs_call *l)
         logs_refuse(l, "InvalidParameterException", "Invalid log group identifier.");
         return text;
     }
-    struct slice group = logs_group_of_arn(text);
+    struct slice group = logs_own_group_of_arn(l, text);
     if (group.len == 0 || group.len > LOGS_GROUP_NAME_BYTES_MAX || broken_pattern(group, LOGS_TEXT_GROUP) != NULL)
         logs_refuse(l, "InvalidParameterException", "Invalid log group ARN.");
     return group;
