@@ -49,6 +49,17 @@ def test_a_reservation_is_put_read_changed_and_given_back(server):
         assert client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 20
 
 
+def test_a_reservation_is_the_functions_and_not_one_versions(server):
+    client = checked(server)
+    name = create(client)
+    client.publish_version(FunctionName=name)
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    for qualifier in ("$LATEST", "1", "live"):                # recorded from AWS for $LATEST, too
+        refused(client.put_function_concurrency, "InvalidParameterValueException", "This operation is permitted on Lambda functions only. ",
+                FunctionName=f"{ARN}{name}:{qualifier}", ReservedConcurrentExecutions=1)
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=name)
+
+
 def test_the_other_functions_keep_their_minimum(server):
     client = checked(server)
     one, other = create(client), create(client)

@@ -26,8 +26,8 @@ enum {
     LAMBDA_QUALIFIER_BYTES_MAX = 128,   /* model: Qualifier */
     LAMBDA_ROLE_BYTES_MAX = 2048,       /* IAM: the longest ARN */
     LAMBDA_TIMEOUT_S_MIN = 1,
-    LAMBDA_LOG_GROUP_BYTES_MAX = 512,   /* model: LogGroup */
-    LAMBDA_TAG_KEY_CHARS_MAX = 128,     /* AWS tagging: key and value */
+    LAMBDA_LOG_GROUP_BYTES_MAX = 512, /* model: LogGroup */
+    LAMBDA_TAG_KEY_CHARS_MAX = 128,   /* AWS tagging: key and value */
     LAMBDA_TAG_VALUE_CHARS_MAX = 256,
     LAMBDA_CLIENT_CONTEXT_BYTES_MAX = 3583, /* Invoke: "up to 3,583 bytes of base64-encoded data" */
     LAMBDA_TRACE_BYTES_MAX = 512,           /* ours: a longer X-Amzn-Trace-Id is replaced */
@@ -84,6 +84,7 @@ MUST_CHECK enum outcome lambda_find(struct call *call, const struct lambda_targe
  *   err  as there; InvalidParameterValueException "This operation is permitted on Lambda functions only. ..." */
 MUST_CHECK enum outcome lambda_unqualified(struct call *call, enum lambda_name_form form, struct slice *name,
                                            struct error *err);
+enum outcome lambda_functions_only(struct error *err); /* that error */
 /* The same, and the function is there. err: also ResourceNotFoundException */
 MUST_CHECK enum outcome lambda_find_unqualified(struct call *call, enum lambda_name_form form,
                                                 struct function **out, struct error *err);

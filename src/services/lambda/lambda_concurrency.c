@@ -52,10 +52,13 @@ static enum outcome read_reserved(struct call *call, int64_t *out, struct error 
 
 static enum outcome put(struct call *call, struct error *err)
 {
-    struct slice name = SLICE_EMPTY;
+    struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
     int64_t wanted = 0;
-    TRY(lambda_unqualified(call, LAMBDA_NAME_FUNCTION, &name, err));
+    TRY(lambda_target_of(call, LAMBDA_NAME_FUNCTION, &target, err));
+    if (target.qualifier.len > 0) /* recorded: here $LATEST is a qualifier as any other */
+        return lambda_functions_only(err);
     TRY(read_reserved(call, &wanted, err));
+    struct slice name = target.name;
     if (engine_find(call->engine, name) == NULL) /* recorded: here, and not when it is read, AWS names $LATEST */
         return lambda_not_found(call, name, SLICE("$LATEST"), err);
     int64_t before = engine_reserved(call->engine, name);

@@ -251,16 +251,21 @@ enum outcome lambda_find(struct call *call, const struct lambda_target *target, 
     return OK;
 }
 
+enum outcome lambda_functions_only(struct error *err)
+{
+    return error_set_code(
+        err, ERROR_INVALID, "InvalidParameterValueException", "Leave the qualifier out.",
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+        "Please specify either a function name or an unqualified function ARN.");
+}
+
 enum outcome lambda_unqualified(struct call *call, enum lambda_name_form form, struct slice *name,
                                 struct error *err)
 {
     struct lambda_target target = { SLICE_EMPTY, SLICE_EMPTY };
     TRY(lambda_target_of(call, form, &target, err));
     if (target.qualifier.len > 0 && !slice_is(target.qualifier, "$LATEST"))
-        return error_set_code(
-            err, ERROR_INVALID, "InvalidParameterValueException", "Leave the qualifier out.",
-            "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
-            "operation. Please specify either a function name or an unqualified function ARN.");
+        return lambda_functions_only(err);
     *name = target.name;
     return OK;
 }
