@@ -62,7 +62,7 @@ struct server {
     char access_key[ACCESS_KEY_BYTES], secret[SECRET_KEY_BYTES];
     uv_signal_t on_term, on_int, on_hup;
     uv_timer_t flush_timer;
-    bool stopping, engine_drained, engine_late, closing;
+    bool stopping, engine_drained, closing;
     unsigned http_left; /* http servers that are not closed yet */
 };
 
@@ -302,8 +302,6 @@ static void on_store_closed(void *arg)
     uv_close((uv_handle_t *)&s->on_int, NULL);
     uv_close((uv_handle_t *)&s->on_hup, NULL);
     uv_close((uv_handle_t *)&s->flush_timer, NULL);
-    if (s->engine_late) /* an instance that the keeper could not end in time: its handles do not keep us */
-        uv_stop(&s->loop);
 }
 
 static void on_http_closed(void *arg)
@@ -350,9 +348,6 @@ static void on_engine_drained(void *arg)
 {
     struct server *s = arg;
     s->engine_drained = true;
-    struct engine_figures figures;
-    engine_figures(s->engine, &figures);
-    s->engine_late = figures.instances > 0;
     if (s->http_left == 0)
         close_doors(s);
     else
