@@ -7,6 +7,7 @@ const path = require('path');
 const { createRequire } = require('module');
 const { pathToFileURL } = require('url');
 const errors = require('./errors.js');
+const { searchNodePath } = require('./node_path.js');
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const CALLBACKS_REMOVED =
@@ -84,6 +85,7 @@ function defineGlobal() {
 async function loadHandler(root, name, nodeMajor) {
   const where = parseName(name);
   defineGlobal();
+  searchNodePath();
   let loaded;
   try {
     loaded = await loadModule(root, where);

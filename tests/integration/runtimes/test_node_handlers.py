@@ -55,6 +55,41 @@ def test_a_handler_may_be_a_package(node):
     assert instance.answer() == "theirs"
 
 
+def layer(node, **packages):
+    """A directory of packages beside the function's, each with its own answer, as a layer brings them; what NODE_PATH then is."""
+    for name, answer in packages.items():
+        package = node.directory.parent / f"{node.directory.name}-layer" / "nodejs/node_modules" / name
+        package.mkdir(parents=True)
+        (package / "package.json").write_text(json.dumps({"name": name, "exports": {"import": "./index.mjs", "require": "./index.cjs"}}))
+        (package / "index.mjs").write_text(f"export default {json.dumps(answer + ', imported')}")
+        (package / "index.cjs").write_text(f"module.exports = {json.dumps(answer + ', required')}")
+    return f"/nowhere/node_modules:{package.parent}"
+
+
+def test_a_package_of_a_layer_is_found_by_import_and_by_require(node):
+    path = layer(node, shared="the layer's")
+    node.main_file = "index.mjs"
+    instance = node.start("import shared from 'shared'; import { createRequire } from 'node:module'; import './side.mjs';\n"
+                          "export const handler = async () => [shared, createRequire(import.meta.url)('shared'), (await import('shared')).default]",
+                          files={"side.mjs": "import 'shared'"}, NODE_PATH=path).ready()
+    assert instance.answer() == ["the layer's, imported", "the layer's, required", "the layer's, imported"]
+
+
+def test_the_functions_own_package_wins_over_the_layers_also_by_import(node):
+    path = layer(node, shared="the layer's")
+    node.main_file = "index.mjs"
+    instance = node.start("import shared from 'shared'; export const handler = async () => shared", NODE_PATH=path,
+                          files={"node_modules/shared/index.js": "module.exports = 'mine'"}).ready()
+    assert instance.answer() == "mine"
+
+
+def test_a_package_that_nobody_has_is_named_with_its_importer_also_where_there_is_a_layer(node):
+    path = layer(node, shared="the layer's")
+    node.main_file = "index.mjs"
+    failure = node.start("import 'nobody-has-it'; export const handler = async () => 1", NODE_PATH=path).init_failure()
+    assert "Cannot find package 'nobody-has-it' imported from" in failure["errorMessage"] and "index.mjs" in failure["errorMessage"]
+
+
 def test_a_default_export_is_looked_into_from_node_24_on(node):
     node.main_file = "index.mjs"
     instance = node.start("export default {handler: async () => 'default'}")
