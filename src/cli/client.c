@@ -262,7 +262,7 @@ static enum error_kind error_kind_of(int status)
 }
 
 /* AWS's texts do not say what to do about keys, clocks and limits. */
-static const char *hint_for(struct slice code, struct slice message)
+static const char *hint_for(struct slice code, struct slice message, struct slice reason)
 {
     static const char *const codes[] = { "UnrecognizedClientException", "InvalidSignatureException",
                                          "InvalidClientTokenId", "SignatureDoesNotMatch" };
@@ -273,6 +273,9 @@ static const char *hint_for(struct slice code, struct slice message)
             return "The clocks of this machine and of the server's differ by more than 5 minutes: set them.";
         return "The keys are not this server's: eval \"$(hearth env)\" again, or name its directory with --data.";
     }
+    if (slice_starts(reason, SLICE("ReservedFunction")))
+        return "The function's reserved concurrency is in use, or 0: wait, or change it "
+               "(aws lambda put-function-concurrency).";
     if (slice_is(code, "TooManyRequestsException"))
         return "As many calls run as the server takes at once (its setting `concurrency`): wait, or raise it.";
     return "";
@@ -282,13 +285,15 @@ enum outcome client_accept(const struct reply *reply, struct error *err)
 {
     AUTO(json_doc)
     yyjson_doc *doc = NULL;
-    struct slice code, message = SLICE_EMPTY;
+    struct slice code, message = SLICE_EMPTY, reason = SLICE_EMPTY;
     if (reply->status >= 200 && reply->status < 300)
         return OK;
     yyjson_val *root = json_parse(buffer_slice(&reply->body), &doc, NULL) == OK ? yyjson_doc_get_root(doc) : NULL;
     code = error_code_of(reply, root);
     if (root != NULL)
         message = json_slice(yyjson_obj_get(root, "Message"));
+    if (root != NULL)
+        reason = json_slice(yyjson_obj_get(root, "Reason"));
     if (root != NULL && message.len == 0)
         message = json_slice(yyjson_obj_get(root, "message"));
     if (code.len == 0 && message.len == 0)
@@ -296,8 +301,8 @@ enum outcome client_accept(const struct reply *reply, struct error *err)
                          "the server answered %d", reply->status);
     char text[ERROR_CODE_BYTES];
     (void)snprintf(text, sizeof(text), "%.*s", (int)(code.len < 60 ? code.len : 60), code.at);
-    return error_set_code(err, error_kind_of(reply->status), text, hint_for(code, message), "%s: %.*s", text,
-                          (int)(message.len < 900 ? message.len : 900), message.at);
+    return error_set_code(err, error_kind_of(reply->status), text, hint_for(code, message, reason), "%s: %.*s",
+                          text, (int)(message.len < 900 ? message.len : 900), message.at);
 }
 
 enum outcome client_json(const struct client *client, const char *method, const char *target, struct slice body,

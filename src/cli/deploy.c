@@ -19,7 +19,7 @@ enum { DEPLOY_SETTLE_MS_MAX = 60 * 1000 }; /* until a created or updated functio
 
 static const struct cli_option options[] = {
     { "name", 'n', "NAME", "the function's name (the folder's)" },
-    { "runtime", 'r', "ID", "nodejs22.x, python3.11, ... (what the folder looks like)" },
+    { "runtime", 'r', "ID", "nodejs22.x, python3.11, provided.al2023, ... (what the folder looks like)" },
     { "handler", 0, "FILE.FUNCTION", "what is called (found in the sources)" },
     { "env", 'e', "KEY=VALUE", "an environment variable; may be given often. Those not named stay as they are" },
     { "unset-env", 0, "KEY", "take an environment variable away" },
@@ -91,6 +91,8 @@ static int check_line(const struct deploy *d)
 
 static enum project_language language_of(const struct runtime_id *runtime)
 {
+    if (runtime->family == RUNTIME_PROVIDED)
+        return PROJECT_PROVIDED;
     return runtime->family == RUNTIME_PYTHON ? PROJECT_PYTHON : PROJECT_NODE;
 }
 
@@ -99,6 +101,8 @@ static const char *default_runtime(enum project_language language)
 {
     struct cli_machine machine;
     const char *found = NULL;
+    if (language == PROJECT_PROVIDED)
+        return "provided.al2023";
     if (cli_machine_read(&machine, NULL) != OK)
         return language == PROJECT_NODE ? "nodejs22.x" : "python3.11";
     for (size_t i = 0;; i++) {
@@ -106,8 +110,7 @@ static const char *default_runtime(enum project_language language)
         char how[256];
         if (runtime == NULL)
             break;
-        if (runtime->family == RUNTIME_PROVIDED || language_of(runtime) != language ||
-            !runtime_installed(&machine.keeper, runtime, how))
+        if (language_of(runtime) != language || !runtime_installed(&machine.keeper, runtime, how))
             continue;
         const struct runtime_id *best = found != NULL ? runtime_find(slice_of(found)) : NULL;
         bool newer = best == NULL || runtime->major > best->major ||
@@ -488,9 +491,11 @@ const struct cli_command cli_deploy = {
             "    not name stays as it is; a folder that has not changed is not sent again.\n\n"
             "    The handler is looked for in package.json's \"main\", then in index, app, lambda_function, "
             "handler and main\n"
-            "    (.mjs, .js, .cjs), then in lambda_function, app, main, index and handler (.py). TypeScript has to "
-            "be bundled\n"
-            "    first, and what package.json asks for has to be in node_modules: it says with which command.\n\n"
+            "    (.mjs, .js, .cjs), then in lambda_function, app, main, index and handler (.py); a folder without "
+            "one that has\n"
+            "    an executable bootstrap runs on provided.al2023. TypeScript has to be bundled first, and what "
+            "package.json\n"
+            "    asks for has to be in node_modules: it says with which command.\n\n"
             "    Left out: .git, .hg, .svn, .venv, __pycache__, node_modules/.cache, .DS_Store and what "
             ".hearthignore names\n"
             "    (a pattern a line, as in .gitignore).\n",

@@ -25,12 +25,17 @@ static const struct cli_option options[] = {
 struct printing {
     bool json;
     bool failed; /* nobody reads on */
+    struct slice
+        own; /* "/NAME[", in every stream of the function's; empty: the group is the function's alone, all of it */
 };
 
 static bool print_event(const struct log_event *event, void *arg)
 {
     struct printing *printing = arg;
     struct buffer out = BUFFER_EMPTY;
+    if (printing->own.len > 0 &&
+        memmem(event->stream.at, event->stream.len, printing->own.at, printing->own.len) == NULL)
+        return true;
     if (printing->json) {
         buffer_appendf(&out, "{\"timestamp\":%lld,\"logStreamName\":", (long long)event->time_ms);
         json_append_string(&out, event->stream);
@@ -49,6 +54,68 @@ static bool print_event(const struct log_event *event, void *arg)
     printing->failed = fwrite(out.at, 1, out.len, stdout) != out.len || fflush(stdout) != 0;
     buffer_drop(&out);
     return !printing->failed;
+}
+
+/* NAME, NAME:QUALIFIER or an ARN: the name. All versions of a function write into one group. */
+static char *function_name(const char *given)
+{
+    const char *behind = strncmp(given, "arn:", 4) == 0 ? strstr(given, ":function:") : NULL;
+    struct slice rest = slice_of(behind != NULL ? behind + strlen(":function:") : given);
+    return slice_dup(slice_split(&rest, ':'));
+}
+
+/* A function may print into another group than its own (LoggingConfig), beside others: then its streams have its name. */
+static void find_group(const struct client *client, const char *name, struct buffer *group, struct buffer *own)
+{
+    AUTO(json_doc)
+    yyjson_doc *doc = NULL;
+    AUTO(text)
+    char *target = client_function_target(name, "/configuration");
+    if (client_json(client, "GET", target, SLICE_EMPTY, &doc, NULL) != OK)
+        return;
+    struct slice named =
+        json_slice(yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "LoggingConfig"), "LogGroup"));
+    if (named.len == 0 || slice_equal(named, buffer_slice(group)))
+        return;
+    group->len = 0;
+    buffer_append_slice(group, named);
+    buffer_appendf(own, "/%s[", name);
+}
+
+/* The server writes lines within LOGS_FLUSH_MS; asked about a group it does so at once: what printed a call that has been answered is
+ * there. */
+static void let_server_write(const struct client *client, struct slice group)
+{
+    AUTO(reply)
+    struct reply reply = { 0 };
+    struct buffer body = BUFFER_EMPTY;
+    struct client_header header = { "X-Amz-Target", SLICE("Logs_20140328.DescribeLogStreams") };
+    buffer_append_text(&body, "{\"limit\":1,\"logGroupName\":");
+    json_append_string(&body, group);
+    buffer_append_byte(&body, '}');
+    struct client_request request = { .service = "logs",
+                                      .method = "POST",
+                                      .target = SLICE("/"),
+                                      .content_type = "application/x-amz-json-1.1",
+                                      .headers = &header,
+                                      .header_count = 1,
+                                      .body = buffer_slice(&body) };
+    if (client_send(client, &request, &reply, NULL) != OK)
+        (void)fputs("note: the server did not answer; its last lines may be missing\n", stderr);
+    buffer_drop(&body);
+}
+
+/* Where no server runs the files are all there is. */
+static void ask_server(const struct cli_line *line, const char *name, struct buffer *group, struct buffer *own)
+{
+    AUTO(client)
+    struct client client = CLIENT_EMPTY;
+    struct error err = { 0 };
+    if (client_open(line, &client, &err) != OK)
+        return;
+    if (name[0] != '/')
+        find_group(&client, name, group, own);
+    let_server_write(&client, buffer_slice(group));
 }
 
 /* Does the server know a function of that name? What it does not know cannot have logs to wait for. */
@@ -89,8 +156,12 @@ static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, str
     AUTO(fd)
     int dir = open(data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct printing printing = { .json = cli_is_on(line, "json") };
+    AUTO(buffer)
     struct buffer group = BUFFER_EMPTY;
-    const char *name = line->rest[0];
+    AUTO(buffer)
+    struct buffer own = BUFFER_EMPTY;
+    AUTO(text)
+    char *name = function_name(line->rest[0]);
     if (client_is_elsewhere(line))
         return error_set(err, ERROR_INVALID, "Run this on the server's machine, with --data or HEARTH_DATA.",
                          "AWS_ENDPOINT_URL names a server and no data directory, where the logs are");
@@ -107,6 +178,8 @@ static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, str
         buffer_append_text(&group, name);
     else
         buffer_appendf(&group, "/aws/lambda/%s", name);
+    ask_server(line, name, &group, &own);
+    printing.own = buffer_slice(&own);
     bool follow = cli_is_on(line, "follow"), told = false, waits = false;
     enum outcome outcome;
     do {
@@ -115,7 +188,6 @@ static enum outcome read_logs(const struct cli_line *line, int64_t since_ms, str
         if (waits)
             outcome = follow ? wait_for_logs(line, name, &told, err) : no_logs_yet(line, name, err);
     } while (waits && outcome == OK);
-    buffer_drop(&group);
     return outcome;
 }
 
@@ -145,7 +217,8 @@ const struct cli_command cli_logs = {
     .text = "    Prints the lines of the function's log with their times: its own output, and START, END and "
             "REPORT of each\n"
             "    call. It reads the files in the data directory, so it works on the server's machine, also when no "
-            "server runs.\n",
+            "server runs.\n"
+            "    NAME may also be a log group's: /aws/lambda/hello, /shop/orders.\n",
     CLI_OPTIONS(options),
     .examples = "    hearth logs hello --since 10m\n"
                 "    hearth logs hello -f\n",

@@ -17,6 +17,8 @@
 
 enum { PROJECT_PACKAGE_BYTES_MAX = 1024 * 1024, PROJECT_PATH_BYTES = 512, PROJECT_LOOK_BACK = 4096 };
 
+static const char BOOTSTRAP[] = "bootstrap"; /* what a provided runtime executes */
+
 void project_drop(struct project *project)
 {
     text_drop(&project->handler);
@@ -264,6 +266,8 @@ bool project_has_handler(int dir, enum project_language language, const char *ha
 {
     const char *dot = strrchr(handler, '.');
     char path[PROJECT_PATH_BYTES];
+    if (language == PROJECT_PROVIDED)
+        return is_file(dir, BOOTSTRAP);
     if (dot == NULL)
         return false;
     if (language == PROJECT_PYTHON) {
@@ -412,19 +416,42 @@ static void search_all(struct search *search, const enum project_language *langu
                 return;
         }
     }
-    if ((language == NULL || *language == PROJECT_PYTHON) && search_python(search))
+    if ((language == NULL || *language == PROJECT_PYTHON) && search_python(search)) {
         *found = PROJECT_PYTHON;
+        return;
+    }
+    if ((language == NULL || *language == PROJECT_PROVIDED) && is_file(search->dir, BOOTSTRAP)) {
+        *found = PROJECT_PROVIDED;
+        search->handler = memory_text(BOOTSTRAP);
+    }
 }
 
 static enum project_language language_of_handler(int dir, const char *handler)
 {
     if (project_has_handler(dir, PROJECT_NODE, handler))
         return PROJECT_NODE;
-    return project_has_handler(dir, PROJECT_PYTHON, handler) ? PROJECT_PYTHON : PROJECT_NODE;
+    if (project_has_handler(dir, PROJECT_PYTHON, handler))
+        return PROJECT_PYTHON;
+    return project_has_handler(dir, PROJECT_PROVIDED, handler) ? PROJECT_PROVIDED : PROJECT_NODE;
 }
 
-static enum outcome refuse_no_handler(yyjson_val *package, struct error *err)
+/* A zip keeps the mode; without the bit every call would fail. */
+static enum outcome check_bootstrap(int dir, struct error *err)
 {
+    struct stat about;
+    if (fstatat(dir, BOOTSTRAP, &about, 0) < 0 || (about.st_mode & (S_IXUSR | S_IXGRP | S_IXOTH)) != 0)
+        return OK; /* one that is not there can be in a layer */
+    return error_set(err, ERROR_INVALID, "Make it so: chmod +x bootstrap", "\"bootstrap\" is not executable");
+}
+
+static enum outcome refuse_no_handler(const enum project_language *language, yyjson_val *package, struct error *err)
+{
+    if (language != NULL && *language == PROJECT_PROVIDED)
+        return error_set(
+            err, ERROR_INVALID,
+            "Build the program as \"bootstrap\" into the folder; if a layer brings it, name what it is "
+            "to call: --handler NAME",
+            "there is no file \"bootstrap\" in this folder");
     const char *main_field = yyjson_get_str(yyjson_obj_get(package, "main"));
     if (main_field != NULL && main_field[0] != '\0')
         return error_set(err, ERROR_INVALID,
@@ -435,7 +462,7 @@ static enum outcome refuse_no_handler(yyjson_val *package, struct error *err)
     return error_set(
         err, ERROR_INVALID, "Name it: --handler FILE.FUNCTION",
         "there is no index, app, lambda_function, handler or main (.mjs, .js, .cjs, .py) with a handler "
-        "in this folder");
+        "in this folder, and no bootstrap");
 }
 
 enum outcome project_read(int dir, const enum project_language *language, const char *handler, struct project *out,
@@ -462,14 +489,18 @@ enum outcome project_read(int dir, const enum project_language *language, const 
             return error_set(err, ERROR_INVALID,
                              "Export a function named handler, or name it: --handler FILE.FUNCTION",
                              "\"%s\" exports no handler", search.seen);
-        return refuse_no_handler(package, err);
+        return refuse_no_handler(language, package, err);
     }
-    if (handler != NULL && !project_has_handler(dir, found, handler) && find_typescript(dir, typescript))
+    bool named = handler != NULL && found != PROJECT_PROVIDED;
+    if (named && !project_has_handler(dir, found, handler) && find_typescript(dir, typescript))
         return refuse_typescript(typescript, package, err);
-    if (handler != NULL && !project_has_handler(dir, found, handler))
+    if (named && !project_has_handler(dir, found, handler))
         return error_set(err, ERROR_INVALID, "Write FILE.FUNCTION without the extension: --handler index.handler",
                          "there is no file for the handler \"%s\" in this folder", handler);
-    if (found == PROJECT_NODE && check_dependencies(dir, package, err) != OK) {
+    enum outcome fits = found == PROJECT_NODE       ? check_dependencies(dir, package, err)
+                        : found == PROJECT_PROVIDED ? check_bootstrap(dir, err)
+                                                    : OK;
+    if (fits != OK) {
         text_drop(&search.handler);
         return FAILED;
     }

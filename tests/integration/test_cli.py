@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from helpers import REPOSITORY, binary, wait_until
+from helpers import REPOSITORY, RawConnection, binary, signed_request, wait_until
 
 DONE, FAILED, USAGE, FUNCTION_FAILED, NO_SERVER = 0, 1, 2, 3, 4
 
@@ -139,6 +139,27 @@ def test_a_node_folder_can_become_a_python_one(cli, folder):
     assert cli("invoke", folder.name).stdout == '"python now"\n'
 
 
+BOOTSTRAP = r"""#!/bin/sh
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+while :; do
+  curl -sS -D /tmp/head -o /tmp/event "$api/next"
+  id=$(sed -n 's/^lambda-runtime-aws-request-id: *//Ip' /tmp/head | tr -d '\r')
+  curl -sS -o /dev/null "$api/$id/response" --data "\"$_HANDLER\""
+done
+"""
+
+
+def test_a_folder_with_a_bootstrap_runs_on_a_provided_runtime(cli, folder):
+    put(folder, bootstrap=BOOTSTRAP)
+    assert "chmod +x bootstrap" in cli("deploy", folder, status=FAILED).stderr
+    (folder / "bootstrap").chmod(0o755)
+    assert "provided.al2023" in cli("deploy", folder).stdout
+    assert json.loads(cli("invoke", folder.name).stdout) == "bootstrap"
+    assert "provided.al2023" in cli("deploy", folder, "--handler", "orders").stdout
+    assert json.loads(cli("invoke", folder.name).stdout) == "orders"
+    assert "provided.al2, orders" in cli("deploy", folder, "--runtime", "provided.al2").stdout
+
+
 def test_executables_and_links_arrive_as_they_are(cli, folder):
     put(folder, index__mjs="import { execFileSync } from 'node:child_process';\n"
                            "export const handler = async () => execFileSync('./link').toString();\n", tool="#!/bin/sh\necho ran\n")
@@ -229,6 +250,12 @@ def test_who_is_throttled_reads_which_limit_it_was(new_hearth, folder):
         holder.wait()
 
 
+def test_who_meets_a_reservation_reads_that_it_was_one(cli, echo, hearth):
+    hearth.lambda_client.put_function_concurrency(FunctionName=echo, ReservedConcurrentExecutions=0)
+    refused = cli("invoke", echo, status=FAILED).stderr
+    assert "TooManyRequestsException" in refused and "reserved concurrency" in refused and "put-function-concurrency" in refused
+
+
 def test_a_payload_that_is_no_json_is_refused_before_it_is_sent(cli, echo):
     assert "not JSON" in cli("invoke", echo, "{name: Ada}", status=FAILED).stderr
 
@@ -242,7 +269,7 @@ def test_a_function_that_is_not_there_is_a_failure(cli):
 # ---- logs -----------------------------------------------------------------------------------------------------------------------
 
 def wait_for_report(cli, name):
-    """Logs are on disk within 100 ms of the answer, not with it."""
+    """Answered calls are there at once; where no server is asked, within 100 ms."""
     def written():
         done = subprocess.run([binary(), "logs", name], capture_output=True, env=cli.environment, timeout=60)
         return b"REPORT" in done.stdout
@@ -257,6 +284,33 @@ def test_logs_show_what_was_printed(cli, echo):
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z  ", text)
     events = [json.loads(line) for line in cli("logs", echo, "--json").stdout.splitlines()]
     assert {"timestamp", "logStreamName", "message"} == set(events[0])
+
+
+def test_logs_are_whole_as_soon_as_the_call_is_answered(cli, echo):
+    for number in range(5):
+        cli("invoke", echo, json.dumps({"call": number}))
+        text = cli("logs", echo).stdout
+        assert f'got {{"call":{number}}}' in text and text.count("REPORT RequestId") == number + 1
+
+
+def test_logs_of_a_version_an_alias_and_an_arn_are_the_functions(cli, echo, hearth):
+    arn = hearth.lambda_client.publish_version(FunctionName=echo)["FunctionArn"]
+    cli("invoke", f"{echo}:1", '{"call": "one"}')
+    for name in (echo, f"{echo}:1", f"{echo}:live", arn):
+        assert 'got {"call":"one"}' in cli("logs", name).stdout
+
+
+def test_logs_are_read_from_the_group_that_the_function_prints_into(cli, echo, folder, hearth):
+    other = f"{echo[:40]}-2"
+    cli("deploy", folder, "--name", other)
+    for name in (echo, other):
+        body = json.dumps({"LoggingConfig": {"LogGroup": f"shared-{echo}"}}).encode()  # Debian 12's boto3 does not know it
+        request = signed_request(hearth, "PUT", f"/2015-03-31/functions/{name}/configuration", body, headers={"Content-Type": "application/json"})
+        with RawConnection(hearth.address) as connection:
+            assert connection.send(request).answer().status == 200
+        cli("invoke", name, json.dumps({"by": name}))
+    text = cli("logs", echo).stdout
+    assert f'got {{"by":"{echo}"}}' in text and f'"by":"{other}"' not in text
 
 
 def test_logs_of_a_function_that_never_ran_say_so(cli, echo):

@@ -142,6 +142,36 @@ static void a_named_handler_is_taken_as_it_is_when_its_file_is_there(void **stat
     assert_non_null(strstr(err.message, "\"nothing.run\""));
 }
 
+static void a_folder_with_a_bootstrap_alone_brings_its_own_runtime(void **state)
+{
+    struct scene *scene = *state;
+    AUTO(project)
+    struct project project = { 0 };
+    scene_put(scene, "bootstrap", "#!/bin/sh\n");
+    expect_refusal(scene, "\"bootstrap\" is not executable", "chmod +x bootstrap");
+    assert_int_equal(fchmodat(scene->dir, "bootstrap", 0755, 0), 0);
+    expect(scene, PROJECT_PROVIDED, "bootstrap");
+    assert_int_equal(project_read(scene->dir, NULL, "function.handler", &project, NULL), OK);
+    assert_int_equal(project.language, PROJECT_PROVIDED);
+    assert_string_equal(project.handler, "function.handler");
+    scene_put(scene, "index.mjs", "export const handler = () => 1");
+    expect(scene, PROJECT_NODE, "index.handler");
+}
+
+static void a_provided_runtime_needs_a_bootstrap_or_the_name_of_what_a_layer_s_is_to_call(void **state)
+{
+    struct scene *scene = *state;
+    enum project_language provided = PROJECT_PROVIDED;
+    AUTO(project)
+    struct project project = { 0 };
+    struct error err = { 0 };
+    scene_put(scene, "index.mjs", "export const handler = () => 1");
+    assert_int_equal(project_read(scene->dir, &provided, NULL, &project, &err), FAILED);
+    assert_non_null(strstr(err.message, "\"bootstrap\""));
+    assert_int_equal(project_read(scene->dir, &provided, "index.handler", &project, &err), OK);
+    assert_int_equal(project.language, PROJECT_PROVIDED);
+}
+
 static void typescript_alone_is_refused_with_the_command_that_bundles_it(void **state)
 {
     scene_put(*state, "util.ts", "export const x = 1");
@@ -205,6 +235,8 @@ int main(void)
         SCENE_TEST(a_python_function_is_found),
         SCENE_TEST(a_named_runtime_decides_the_language),
         SCENE_TEST(a_named_handler_is_taken_as_it_is_when_its_file_is_there),
+        SCENE_TEST(a_folder_with_a_bootstrap_alone_brings_its_own_runtime),
+        SCENE_TEST(a_provided_runtime_needs_a_bootstrap_or_the_name_of_what_a_layer_s_is_to_call),
         SCENE_TEST(typescript_alone_is_refused_with_the_command_that_bundles_it),
         SCENE_TEST(declarations_are_no_typescript_to_bundle),
         SCENE_TEST(dependencies_that_are_not_installed_are_refused_with_the_command_that_does),
