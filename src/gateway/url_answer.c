@@ -113,8 +113,9 @@ static enum outcome read_fields(yyjson_val *root, struct url_answer *out, struct
     if (count > URL_ANSWER_FIELDS_MAX)
         return malformed(err, "too many headers");
     out->fields = memory_new_array(count + 1, sizeof(*out->fields));
-    TRY(read_headers(headers, out, err));
-    return read_cookies(cookies, out, err);
+    if (yyjson_obj_size(headers) > 0) /* yyjson's loops count from NULL where there is nothing */
+        TRY(read_headers(headers, out, err));
+    return yyjson_arr_size(cookies) > 0 ? read_cookies(cookies, out, err) : OK;
 }
 
 /* ---- status and body ---- */
