@@ -175,6 +175,17 @@ def test_many_published_at_once_get_a_number_each(hearth, name):
 
 # ---- the Layers of a function -------------------------------------------------------------------------------------------------
 
+def test_es_modules_import_a_layers_packages_and_a_layers_copy_of_the_sdk_wins_over_the_runtimes(hearth, client, name):
+    sdk = "nodejs/node_modules/@aws-sdk/client-lambda"
+    arn = publish(client, name, {"nodejs/node_modules/shared/package.json": json.dumps({"exports": "./main.mjs"}),
+                                 "nodejs/node_modules/shared/main.mjs": "import { S3Client } from '@aws-sdk/client-s3'; export default typeof S3Client",
+                                 f"{sdk}/package.json": json.dumps({"type": "module", "exports": "./index.js"}),
+                                 f"{sdk}/index.js": "export const origin = 'the layer'"})["LayerVersionArn"]
+    function = hearth.deploy({"index.mjs": "import shared from 'shared'; import { origin } from '@aws-sdk/client-lambda';\n"
+                                           "export const handler = async () => [shared, origin]"}, runtime=NODE, Layers=[arn])
+    assert result(function, {}) == ["function", "the layer"]
+
+
 def test_a_function_tells_its_layers_and_keeps_them_until_they_are_taken_away(client, hearth, name):
     arns = [publish(client, f"{name}-{i}", {f"lib/{i}": str(i)})["LayerVersionArn"] for i in (1, 2)]
     function = hearth.deploy({"index.js": NODE_READS}, runtime=NODE, Layers=arns)
