@@ -236,7 +236,7 @@ static void take_runtime(struct reader *r, struct slice id)
     }
     if (is_one_of(id, aws_runtimes, sizeof(aws_runtimes) / sizeof(aws_runtimes[0]))) {
         (void)error_set_code(reader_refuses(r), ERROR_UNSUPPORTED, INVALID_PARAMETER,
-                             "Use a nodejs or python runtime; docs/runtimes.md lists them.",
+                             "Use a nodejs, python or provided runtime; docs/runtimes.md lists them.",
                              "The runtime %.*s is not supported by this server yet.", SLICE_PRINT(id));
         return;
     }
