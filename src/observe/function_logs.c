@@ -43,21 +43,30 @@ static struct log_group *find_group(struct function_logs *logs, struct slice gro
     return found;
 }
 
-static void forget_index(struct function_logs *logs, struct log_group *group)
+/* Puts the group's index in front of `forgotten`: one of a hundred thousand streams takes long to free, which nobody waits for under the lock. */
+static void forget_index(struct function_logs *logs, struct log_group *group, struct log_index **forgotten)
 {
     if (group->in_lru)
         DL_DELETE2(logs->shared.lru, group, lru_prev, lru_next);
     group->in_lru = false;
     logs->shared.index_bytes -= group->index_bytes;
     group->index_bytes = 0;
-    log_index_free(group->index);
+    if (group->index != NULL)
+        LL_PREPEND2(*forgotten, group->index, next_forgotten);
     group->index = NULL;
 }
 
-static void group_free(struct function_logs *logs, struct log_group *group)
+static void free_forgotten(struct log_index *forgotten)
+{
+    struct log_index *index, *next;
+    LL_FOREACH_SAFE2(forgotten, index, next, next_forgotten)
+    log_index_free(index);
+}
+
+static void group_free(struct function_logs *logs, struct log_group *group, struct log_index **forgotten)
 {
     HASH_DEL(logs->shared.groups, group);
-    forget_index(logs, group);
+    forget_index(logs, group, forgotten);
     buffer_drop(&group->pending);
     (void)pthread_mutex_destroy(&group->disk);
     (void)pthread_mutex_destroy(&group->index_lock);
@@ -67,7 +76,7 @@ static void group_free(struct function_logs *logs, struct log_group *group)
 }
 
 /* Nobody has it (pins 0): its index is as the last one left it. The oldest ones go when they are too large together. */
-static void count_index(struct function_logs *logs, struct log_group *group)
+static void count_index(struct function_logs *logs, struct log_group *group, struct log_index **forgotten)
 {
     if (group->in_lru)
         DL_DELETE2(logs->shared.lru, group, lru_prev, lru_next);
@@ -83,7 +92,7 @@ static void count_index(struct function_logs *logs, struct log_group *group)
             oldest = oldest->lru_prev;
         if (oldest->pins > 0)
             break;
-        forget_index(logs, oldest);
+        forget_index(logs, oldest, forgotten);
     }
 }
 
@@ -98,13 +107,15 @@ struct log_group *function_logs_pin(struct function_logs *logs, struct slice gro
 
 void function_logs_unpin(struct function_logs *logs, struct log_group *group)
 {
+    struct log_index *forgotten = NULL;
     (void)pthread_mutex_lock(&logs->shared.lock);
     if (--group->pins == 0) {
-        count_index(logs, group);
+        count_index(logs, group, &forgotten);
         if (!group->dirty && group->pending.len == 0 && !group->known && group->index == NULL)
-            group_free(logs, group); /* asked for, and not there or at rest */
+            group_free(logs, group, &forgotten); /* asked for, and not there or at rest */
     }
     (void)pthread_mutex_unlock(&logs->shared.lock);
+    free_forgotten(forgotten);
 }
 
 static void put_in_dirty(struct function_logs *logs, struct log_group *group)
@@ -317,8 +328,10 @@ void function_logs_close(struct function_logs *logs)
     if (logs->works.running_count > 0)
         return; /* the loop was stopped under them, at the process's end: theirs stays until then */
     struct log_group *group, *next;
+    struct log_index *forgotten = NULL;
     HASH_ITER (hh, logs->shared.groups, group, next)
-        group_free(logs, group);
+        group_free(logs, group, &forgotten);
+    free_forgotten(forgotten);
     (void)pthread_mutex_destroy(&logs->shared.lock);
     (void)pthread_cond_destroy(&logs->shared.wake);
     fd_drop(&logs->dir);
@@ -341,6 +354,8 @@ static void run_work(uv_work_t *request)
 {
     struct log_work *w = request->data;
     w->work(w->logs, w->group, w->arg);
+    function_logs_unpin(w->logs, w->group); /* here: it may free an index, and the loop must not wait for that */
+    w->group = NULL;
 }
 
 static void start_works(struct function_logs *logs);
@@ -352,7 +367,6 @@ static void work_ended(uv_work_t *request, int status)
     log_work_done_fn *done = w->done;
     void *arg = w->arg;
     assert(status == 0); /* nobody cancels */
-    function_logs_unpin(logs, w->group);
     DL_DELETE(logs->works.running, w);
     logs->works.running_count--;
     free(w);

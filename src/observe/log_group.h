@@ -138,6 +138,7 @@ struct log_stream {
     UT_hash_handle hh;
 };
 struct log_index {
+    struct log_index *next_forgotten; /* function_logs.c's, once nobody uses it any more */
     char id[LOGS_GROUP_ID_BYTES];
     unsigned truncations;
     struct log_index_file *files; /* by serial, without gaps */

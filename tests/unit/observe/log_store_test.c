@@ -454,6 +454,61 @@ static void groups_that_nobody_has_are_forgotten(void **state)
     assert_int_equal(HASH_COUNT(w->logs->shared.groups), 1); /* our own, pinned */
 }
 
+/* ---- who waits for whom ---- */
+
+static void read_streams(struct function_logs *logs, struct log_group *group, void *arg)
+{
+    struct log_stream_query query = { .max = LOGS_PAGE_NAMES_MAX };
+    struct log_stream_info *list = NULL;
+    struct error err;
+    size_t count = 0;
+    bool more = false;
+    (void)arg;
+    assert_int_equal(log_store_streams(logs, group, &query, &list, &count, &more, &err), OK);
+    log_stream_infos_free(list, count);
+}
+
+static void note(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static unsigned pins_of(struct function_logs *logs, struct log_group *group)
+{
+    (void)pthread_mutex_lock(&logs->shared.lock);
+    unsigned pins = group->pins;
+    (void)pthread_mutex_unlock(&logs->shared.lock);
+    return pins;
+}
+
+/* Giving a group back may free an index of a hundred thousand streams. */
+static void a_worker_gives_its_group_back_itself_and_not_on_the_loop(void **state)
+{
+    struct world *w = *state;
+    struct function_logs *logs = NULL;
+    bool told = false;
+    uv_loop_t loop;
+    print(w, "s", 1000, "x");
+    function_logs_unpin(w->logs, w->group);
+    function_logs_close(w->logs);
+    w->logs = NULL;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(function_logs_open(&loop, w->dir, &logs, &w->err), OK);
+    struct log_group *group = function_logs_pin(logs, SLICE("g"));
+    function_logs_work(logs, SLICE("g"), read_streams, note, &told);
+    uint64_t end_us = clock_mono_us() + 20 * 1000000ULL;
+    while (pins_of(logs, group) > 1 && clock_mono_us() < end_us)
+        (void)usleep(1000);
+    assert_int_equal(pins_of(logs, group), 1); /* while nobody runs the loop */
+    assert_false(told);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_true(told);
+    function_logs_unpin(logs, group);
+    function_logs_close(logs);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    world_reopen(w);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, world_make, world_end)
@@ -476,6 +531,7 @@ int main(void)
         TEST(positions_are_56_digits_and_read_back),
         TEST(a_reader_sees_a_prefix_of_what_is_being_written),
         TEST(groups_that_nobody_has_are_forgotten),
+        TEST(a_worker_gives_its_group_back_itself_and_not_on_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
