@@ -298,10 +298,23 @@ static void on_store_closed(void *arg)
 {
     struct server *s = arg;
     s->store = NULL;
-    uv_close((uv_handle_t *)&s->on_term, NULL);
-    uv_close((uv_handle_t *)&s->on_int, NULL);
-    uv_close((uv_handle_t *)&s->on_hup, NULL);
+    uv_unref((uv_handle_t *)&s
+                 ->on_term); /* they stay until the loop has ended: a signal more must not cut what follows */
+    uv_unref((uv_handle_t *)&s->on_int);
+    uv_unref((uv_handle_t *)&s->on_hup);
     uv_close((uv_handle_t *)&s->flush_timer, NULL);
+}
+
+/* From here on signals are nothing to us: there is nothing left that could be hurried. */
+static void close_signals(struct server *s)
+{
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+    uv_signal_t *handles[] = { &s->on_term, &s->on_int, &s->on_hup };
+    for (size_t k = 0; k < sizeof(numbers) / sizeof(numbers[0]); k++) {
+        uv_close((uv_handle_t *)handles[k], NULL); /* gives the signal back to its default, which would end us */
+        (void)signal(numbers[k], SIG_IGN);
+    }
+    (void)uv_run(&s->loop, UV_RUN_DEFAULT);
 }
 
 static void on_http_closed(void *arg)
@@ -452,6 +465,7 @@ int server_main(int argc, char **argv)
     log_info("server", "%s", s->report.line);
     notify_systemd("READY=1");
     (void)uv_run(&s->loop, UV_RUN_DEFAULT);
+    close_signals(s);
     (void)uv_loop_close(&s->loop);
     log_info("server", "ended in good order");
     free_rest(s);

@@ -14,7 +14,7 @@ import time
 import botocore.exceptions
 import pytest
 
-from helpers import ROLE, Hearth, Snapshot, assert_nothing_left_of, make_zip, wait_until
+from helpers import ROLE, Hearth, Snapshot, assert_nothing_left_of, children_of, make_zip, wait_until
 
 ROUNDS = int(os.environ.get("HEARTH_FAULT_ROUNDS", "6"))
 
@@ -304,3 +304,28 @@ def test_a_lost_master_key_is_told_and_no_new_one_is_made(new_hearth):
     key.write_bytes(kept)
     key.chmod(0o600)
     server.start()
+
+
+def test_however_often_it_is_told_to_end_it_ends_in_good_order(tmp_path):
+    """A person who presses Ctrl-C again and again, while calls run."""
+    server = Hearth(options=["--drain", "300ms"])
+    function = server.deploy(make_zip({"index.js": "exports.handler = async () => new Promise((done) => setTimeout(done, 20000));"}), timeout=30)
+    callers = [threading.Thread(target=_quietly, args=(function,), daemon=True) for _ in range(4)]
+    try:
+        for caller in callers:
+            caller.start()
+        wait_until(lambda: len(children_of(server.keeper_pid)) >= 4, what="the calls run")
+        while server.process.poll() is None:
+            server.terminate()
+            time.sleep(0.01)
+        assert server.process.returncode == 0, server.dump()
+        for caller in callers:
+            caller.join(30)
+        server.process = None
+    finally:
+        server.close(check=False)
+
+
+def _quietly(function):
+    with contextlib.suppress(Exception):
+        function({})
