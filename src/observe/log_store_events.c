@@ -98,7 +98,10 @@ static enum outcome change_stream(struct function_logs *logs, struct log_group *
     if (!create && !exists)
         return no_such_stream(err);
     (void)pthread_mutex_lock(&group->disk);
-    enum outcome outcome = create ? OK : log_group_end(logs, group, &entry.serial, &entry.offset, err);
+    fd_drop(&dir);
+    enum outcome outcome = log_group_open(logs, group, &dir, err); /* deleted since we looked? */
+    if (outcome == OK && !create)
+        outcome = log_group_end(logs, group, &entry.serial, &entry.offset, err);
     if (outcome == OK)
         outcome = add_to_journal(group, dir, &entry, err);
     (void)pthread_mutex_unlock(&group->disk);
@@ -292,6 +295,8 @@ enum outcome log_store_put(struct function_logs *logs, struct log_group *group, 
 {
     AUTO(buffer)
     struct buffer lines = BUFFER_EMPTY;
+    AUTO(fd)
+    int dir = -1;
     int64_t newest_ms = 0;
     TRY(check_stream(logs, group, stream, err));
     for (size_t i = 0; i < count; i++) {
@@ -302,8 +307,12 @@ enum outcome log_store_put(struct function_logs *logs, struct log_group *group, 
     if (count == 0)
         return OK;
     (void)pthread_mutex_lock(&group->disk);
-    log_group_flush_or_tell(logs, group); /* in the order that they came in */
-    enum outcome outcome = log_group_append(logs, group, buffer_slice(&lines), newest_ms, err);
+    /* It may have been deleted since we looked: appending would make it again. */
+    enum outcome outcome = log_group_open(logs, group, &dir, err);
+    if (outcome == OK) {
+        log_group_flush_or_tell(logs, group); /* in the order that they came in */
+        outcome = log_group_append(logs, group, buffer_slice(&lines), newest_ms, err);
+    }
     (void)pthread_mutex_unlock(&group->disk);
     return outcome;
 }

@@ -454,6 +454,45 @@ static void groups_that_nobody_has_are_forgotten(void **state)
     assert_int_equal(HASH_COUNT(w->logs->shared.groups), 1); /* our own, pinned */
 }
 
+/* ---- puts beside a deletion ---- */
+
+struct putter {
+    struct function_logs *logs;
+    struct log_group *group;
+    bool began, ends; /* atomic */
+};
+
+static void *put_until_it_is_gone(void *arg)
+{
+    struct putter *p = arg;
+    const struct log_new_event event = { 1000, SLICE("x") };
+    struct error err;
+    while (log_store_put(p->logs, p->group, SLICE("s"), &event, 1, 1000, &err) == OK &&
+           !__atomic_load_n(&p->ends, __ATOMIC_ACQUIRE))
+        __atomic_store_n(&p->began, true, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static void a_put_never_brings_a_deleted_group_back(void **state)
+{
+    struct world *w = *state;
+    for (int round = 0; round < 100; round++) {
+        struct putter putter = { .logs = w->logs, .group = w->group };
+        struct log_group_info info;
+        pthread_t thread;
+        assert_int_equal(log_store_create_group(w->logs, w->group, NULL, 0, &w->err), OK);
+        assert_int_equal(log_store_create_stream(w->logs, w->group, SLICE("s"), &w->err), OK);
+        assert_int_equal(pthread_create(&thread, NULL, put_until_it_is_gone, &putter), 0);
+        while (!__atomic_load_n(&putter.began, __ATOMIC_ACQUIRE))
+            (void)sched_yield();
+        assert_int_equal(log_store_delete_group(w->logs, w->group, &w->err), OK);
+        __atomic_store_n(&putter.ends, true, __ATOMIC_RELEASE);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(log_store_group_info(w->logs, w->group, &info, &w->err), FAILED);
+        assert_int_equal(w->err.kind, ERROR_NOT_FOUND);
+    }
+}
+
 /* ---- who waits for whom ---- */
 
 static void read_streams(struct function_logs *logs, struct log_group *group, void *arg)
@@ -531,6 +570,7 @@ int main(void)
         TEST(positions_are_56_digits_and_read_back),
         TEST(a_reader_sees_a_prefix_of_what_is_being_written),
         TEST(groups_that_nobody_has_are_forgotten),
+        TEST(a_put_never_brings_a_deleted_group_back),
         TEST(a_worker_gives_its_group_back_itself_and_not_on_the_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
