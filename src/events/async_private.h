@@ -62,6 +62,7 @@ struct event {
     struct buffer texts;
     struct slice qualifier, request_id, trace, client_context; /* into `texts` */
     struct buffer payload;
+    size_t payload_bytes; /* the engine may have it meanwhile */
     async_accepted_fn *accepted;
     void *arg;
     struct error *refusal; /* in queue->refused */
@@ -77,6 +78,8 @@ struct lane {
     size_t over;               /* of the active: OVER */
     size_t accepting, counted; /* puts under way; those of them whose row counts a run */
     size_t queued;
+    uint64_t
+        queued_bytes; /* of payloads; those from before this start are not in it, so what they give back stops at 0 */
     int64_t after, last;
     int64_t forgotten; /* events up to this one were of a function that is gone */
     uint64_t generation, dropped;
@@ -106,7 +109,8 @@ struct async_queue {
     size_t shared, counted; /* begun without a reservation; about to be */
     size_t window_bytes, outstanding;
     size_t queued, running;
-    uint64_t armed_ms; /* the timer's; UINT64_MAX: not running. It may come too early, never too late */
+    uint64_t queued_bytes_max; /* a lane */
+    uint64_t armed_ms;         /* the timer's; UINT64_MAX: not running. It may come too early, never too late */
     uint64_t accepted, finished, throttled, dropped;
     struct {                         /* away with the rows of deleted functions, a few at a time */
         bool under_way, left, again; /* again: asked for meanwhile */
@@ -123,6 +127,7 @@ void lane_read(struct lane *lane); /* asks for the next page */
 void lane_rewind(struct lane *lane, int64_t id);
 void lane_forget_active(struct event *event); /* out of lane->active */
 void lane_maybe_free(struct lane *lane);
+void lane_give_back(struct lane *lane, size_t bytes); /* an event's payload is no longer queued */
 void queue_maybe_free(struct async_queue *queue);
 void queue_arm(struct async_queue *queue, uint64_t due_ms); /* the timer comes at that time at the latest */
 

@@ -35,6 +35,7 @@ static struct event *event_new(struct lane *lane, struct slice qualifier, struct
     event->trace = event_copy(event, trace);
     event->client_context = event_copy(event, client_context);
     event->payload = buffer_take(payload);
+    event->payload_bytes = event->payload.len;
     return event;
 }
 
@@ -228,6 +229,11 @@ static bool lane_may_hold(const struct lane *lane, const struct event *event)
            (event->counted || queue->window_bytes + event_bytes(event) <= ASYNC_WINDOW_BYTES_MAX);
 }
 
+void lane_give_back(struct lane *lane, size_t bytes)
+{
+    lane->queued_bytes -= bytes < lane->queued_bytes ? bytes : lane->queued_bytes;
+}
+
 static void on_added(enum outcome outcome, const struct error *err, void *arg)
 {
     struct event *event = arg;
@@ -255,6 +261,7 @@ static void on_added(enum outcome outcome, const struct error *err, void *arg)
             event_free(event);
         }
     } else {
+        lane_give_back(lane, event->payload_bytes);
         event_free(event);
     }
     accepted(outcome, err, accepted_arg);
@@ -298,11 +305,13 @@ void async_queue_put(struct async_queue *queue, const struct invocation_input *i
         event_new(lane, input->qualifier, input->request_id, input->trace, input->client_context, input->payload);
     event->accepted = done;
     event->arg = arg;
-    if (lane->queued + lane->accepting >= ASYNC_QUEUED_MAX) {
+    if (lane->queued + lane->accepting >= ASYNC_QUEUED_MAX ||
+        lane->queued_bytes + event->payload_bytes > queue->queued_bytes_max) {
         lane->accepting++; /* keeps the lane */
         refuse(event);
         return;
     }
+    lane->queued_bytes += event->payload_bytes;
     event->counted = lane_runs_at_once(lane);
     event->id = ++queue->last_id;
     event->received_ms = clock_wall_ms();
@@ -373,6 +382,7 @@ void async_queue_forget(struct async_queue *queue, struct slice name)
     lane->forgotten = lane->after = lane->last;
     queue->queued -= lane->queued - lane->active_count;
     lane->queued = lane->active_count;
+    lane->queued_bytes = 0;
     lane->pause_ms = 0;
     lane_unpause(lane);
     lane_wake(lane);
@@ -441,6 +451,7 @@ enum outcome async_queue_open(uv_loop_t *loop, const struct async_queue_config *
     queue->loop = loop;
     queue->engine = config->engine;
     queue->store = config->store;
+    queue->queued_bytes_max = config->queued_bytes_max > 0 ? config->queued_bytes_max : ASYNC_QUEUED_BYTES_MAX;
     if (store_async_events_summary(config->store, load_lane, queue, err) != OK) {
         struct lane *lane, *next;
         HASH_ITER (hh, queue->lanes, lane, next)

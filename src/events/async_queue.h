@@ -15,7 +15,10 @@ enum {
         100, /* ours: of one function at once, and at most half of the unreserved concurrency; the rest is for callers who wait */
     ASYNC_WINDOW_BYTES_MAX = 32 * 1024 * 1024, /* ours: payloads in memory, all functions together */
     ASYNC_QUEUED_MAX = 1000 * 1000,            /* ours: events of one function; above: TooManyRequestsException */
-    ASYNC_PAUSE_MS_MIN = 100,                  /* after a throttle; doubled each time */
+    ASYNC_QUEUED_BYTES_MAX =
+        1024 * 1024 *
+        1024, /* ours: payloads of one function that this run of the server took in and that are not over: functions call themselves too */
+    ASYNC_PAUSE_MS_MIN = 100, /* after a throttle; doubled each time */
     ASYNC_PAUSE_MS_MAX = 60 * 1000,
     ASYNC_LOOK_MS = 1000, /* a function whose reserved concurrency is 0: whether it still is */
 };
@@ -24,6 +27,7 @@ struct async_queue;
 struct async_queue_config {
     struct engine *engine;
     struct store *store;
+    uint64_t queued_bytes_max; /* 0: ASYNC_QUEUED_BYTES_MAX */
 };
 /* Reads what is left from before (blocking: at start); begins to run it with the first turns of the loop. */
 MUST_CHECK enum outcome async_queue_open(uv_loop_t *loop, const struct async_queue_config *config,

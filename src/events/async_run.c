@@ -90,11 +90,13 @@ static void event_to_disk(struct event *event)
 {
     struct lane *lane = event->lane;
     int64_t id = event->id;
+    size_t bytes = event->payload_bytes;
     lane_forget_active(event);
     event_free(event);
     if (id > lane->forgotten)
         lane_rewind(lane, id - 1);
     else if (lane->queued > 0) { /* deleted with its function */
+        lane_give_back(lane, bytes);
         lane->queued--;
         lane->queue->queued--;
     }
@@ -158,6 +160,7 @@ static void on_deleted(enum outcome outcome, const struct error *err, void *arg)
     }
     if (lane->page.under_way && event->id > lane->page.from)
         lane->generation++; /* that page may still show it: it is thrown away, since nothing else says that this one has run */
+    lane_give_back(lane, event->payload_bytes);
     lane_forget_active(event);
     event_free(event);
     if (lane->queued > 0) {

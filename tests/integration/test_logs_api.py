@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import pathlib
 import queue
 import re
 import shutil
@@ -472,10 +473,11 @@ print("all of it")
 
 
 def test_a_newer_botocore_finds_what_it_knows(hearth):
-    newer = shutil.which("python3")
-    probe = [newer, "-c", "import boto3; assert hasattr(boto3.client('logs', region_name='us-east-1'), 'list_tags_for_resource')"]
-    if newer is None or subprocess.run(probe, capture_output=True).returncode != 0:
-        pytest.skip("the python3 on PATH has no newer boto3")
+    probe = "import boto3; model = boto3.client('logs', region_name='us-east-1').meta.service_model; assert 'logGroupClass' in model.operation_model('CreateLogGroup').input_shape.members"
+    pythons = [str(python) for folder in os.get_exec_path() for python in [pathlib.Path(folder, "python3")] if python.exists()]
+    newer = next((python for python in pythons if subprocess.run([python, "-c", probe], capture_output=True).returncode == 0), None)
+    if newer is None:
+        pytest.skip("no python3 on PATH has a newer boto3")
     done = subprocess.run([newer, "-c", NEWER, hearth.endpoint, f"/newer/{uuid.uuid4().hex}"], env={**hearth.env, "AWS_PROFILE": "hearth"},
                           capture_output=True, text=True, timeout=120)
     assert done.stdout == "all of it\n", done.stderr

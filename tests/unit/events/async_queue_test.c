@@ -43,6 +43,7 @@ struct world {
     struct store *store;
     struct async_queue *queue;
     struct engine engine;
+    uint64_t queued_bytes_max; /* 0: as it is by itself */
     size_t accepted, refused;
     enum error_kind kind;
     size_t puts;
@@ -125,7 +126,9 @@ static void world_open(struct world *world)
     assert_int_equal(uv_loop_init(&world->loop), 0);
     if (store_open(&world->loop, world->dir, "hearth.db", &world->store, &err) != OK)
         fail_msg("%s", err.message);
-    struct async_queue_config config = { .engine = &world->engine, .store = world->store };
+    struct async_queue_config config = { .engine = &world->engine,
+                                         .store = world->store,
+                                         .queued_bytes_max = world->queued_bytes_max };
     if (async_queue_open(&world->loop, &config, &world->queue, &err) != OK)
         fail_msg("%s", err.message);
 }
@@ -285,6 +288,29 @@ static void an_event_is_on_disk_before_it_is_accepted_and_gone_once_it_has_run(v
     WORLD_UNTIL(world, figures(world).queued == 0);
     assert_int_equal(rows(world), 0);
     assert_int_equal(figures(world).finished, 1);
+}
+
+static void what_one_function_may_have_waiting_is_bounded_in_bytes_too(void **state)
+{
+    struct world *world = *state;
+    world->queued_bytes_max = 10;
+    world_restart(world);
+    put(world, "a", "12345");
+    put(world, "a", "67890");
+    put(world, "a", "x"); /* not a byte more of this one, whoever sends it: it may be the function itself */
+    put(world, "b", "1234567890");
+    WORLD_UNTIL(world, world->accepted + world->refused == 4);
+    assert_int_equal(world->accepted, 3);
+    assert_int_equal(world->refused, 1);
+    WORLD_UNTIL(world, world->engine.run_count == 3);
+    for (size_t i = 0; i < 3; i++)
+        succeed(world, i);
+    WORLD_UNTIL(world, figures(world).queued == 0);
+    put(world, "a", "1234567890"); /* what has run is given back, to the byte */
+    WORLD_UNTIL(world, world->accepted == 4);
+    WORLD_UNTIL(world, world->engine.run_count == 4);
+    succeed(world, 3);
+    WORLD_UNTIL(world, figures(world).queued == 0);
 }
 
 static void an_event_whose_function_fails_has_run(void **state)
@@ -716,6 +742,7 @@ int main(void)
         TEST(events_of_one_function_begin_in_order_of_acceptance),
         TEST(no_more_run_at_once_than_the_bounds_allow),
         TEST(a_throttled_function_waits_and_holds_up_nobody_else),
+        TEST(what_one_function_may_have_waiting_is_bounded_in_bytes_too),
         TEST(a_long_run_that_was_not_refused_lets_the_others_follow),
         TEST(a_function_whose_reservation_is_0_runs_nothing_until_it_changes),
         TEST(an_event_whose_function_or_alias_is_gone_is_dropped),
