@@ -517,7 +517,12 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct instance *i = timer->data;
     struct pool *pool = i->pool;
-    if (i->state == INSTANCE_BUSY) {
+    uint64_t limit_us = (uint64_t)pool->function->timeout_s * 1000000;
+    uint64_t took_us = i->state == INSTANCE_BUSY ? duration_us(i->invocation) : 0;
+    if (i->state == INSTANCE_BUSY && took_us < limit_us) {
+        /* The loop's clock stands still while it works, so the timer was early: nobody is cut before his time. */
+        (void)uv_timer_start(&i->deadline, on_deadline, (limit_us - took_us) / 1000 + 1, 0);
+    } else if (i->state == INSTANCE_BUSY) {
         fail_call_timed_out(i);
         instance_kill(i);
         dispatch_start_over(pool);
