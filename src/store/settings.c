@@ -8,7 +8,7 @@
 #include "store/settings.h"
 
 #define SETTINGS_STATEMENTS(X)                                                                                     \
-    X(setting_version, "SELECT revision_id FROM functions WHERE name = $1 AND version = $2")                                 \
+    X(setting_version, "SELECT revision_id FROM functions WHERE name = $1 AND version = $2")                       \
     X(setting_find, "SELECT revision_id FROM function_settings WHERE name = $1 AND kind = $2 AND qualifier = $3")  \
     X(setting_put,                                                                                                 \
       "INSERT INTO function_settings (name, kind, qualifier, revision_id, document, version_1, version_2,"         \

@@ -24,7 +24,8 @@
 
 enum { NAME_BYTES = PATH_MAX + 64, COPY_BYTES = 64 * 1024 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* a preloaded library has no argument that could carry it */
+static pthread_mutex_t lock =
+    PTHREAD_MUTEX_INITIALIZER; /* a preloaded library has no argument that could carry it */
 static unsigned long serial;
 
 /* An inode's number returns after its file is gone; with the time of its birth it does not. */
@@ -61,8 +62,8 @@ static void note_names(int fd, FILE *out)
         char type = S_ISDIR(st.stx_mode) ? 'd' : S_ISLNK(st.stx_mode) ? 'l' : 'f';
         if (type == 'l' && readlinkat(fd, entry->d_name, target, sizeof(target) - 1) < 0)
             continue;
-        fprintf(out, "%s%c%c %llu %llu %o %s%c", entry->d_name, '\0', type, (unsigned long long)st.stx_ino, born(&st),
-                st.stx_mode & 07777, target, '\n');
+        fprintf(out, "%s%c%c %llu %llu %o %s%c", entry->d_name, '\0', type, (unsigned long long)st.stx_ino,
+                born(&st), st.stx_mode & 07777, target, '\n');
     }
     closedir(dir);
 }
@@ -143,7 +144,8 @@ static void note_tree(int fd, struct tree *tree)
         int child = -1;
         struct stat st;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)))
+            fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)))
             child = openat(fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (child < 0)
             continue;
