@@ -161,7 +161,8 @@ static void table_forget(struct layers *layers, struct layer *layer)
     assert(layers->sorted[at] == layer);
     layers->count--;
     memmove(layers->sorted + at, layers->sorted + at + 1, (layers->count - at) * sizeof(*layers->sorted));
-    HASH_DEL(layers->by_name, layer);
+    HASH_DEL(layers->by_name,
+             layer); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there: it holds `layer` */
     free(layer->versions);
     free(layer->name);
     free(layer);
@@ -685,6 +686,7 @@ static void policy_begin(struct layers *layers)
         uv_close((uv_handle_t *)&change->later, on_policy_refused);
         return;
     }
+    assert(v != NULL); /* policy_check has looked */
     change->draft = version_copy(v);
     free(change->draft->policy);
     change->draft->policy = memory_text(change->policy);

@@ -107,7 +107,7 @@ static void settle(struct log_filter *filter)
 
 enum outcome log_filter_parse(struct slice pattern, struct log_filter *out, struct error *err)
 {
-    struct bounds bounds[LOG_FILTER_TERMS_MAX];
+    struct bounds bounds[LOG_FILTER_TERMS_MAX] = { 0 };
     AUTO(log_filter)
     struct log_filter filter = { .count = 0 };
     if (pattern.len > (size_t)LOG_FILTER_BYTES_MAX * 4)
