@@ -161,8 +161,9 @@ static void table_forget(struct layers *layers, struct layer *layer)
     assert(layers->sorted[at] == layer);
     layers->count--;
     memmove(layers->sorted + at, layers->sorted + at + 1, (layers->count - at) * sizeof(*layers->sorted));
-    HASH_DEL(layers->by_name,
-             layer); /* NOLINT(clang-analyzer-core.NullDereference): uthash's table is there: it holds `layer` */
+    /* NOLINTBEGIN(clang-analyzer-core.NullDereference): uthash's table is there, since it holds `layer` */
+    HASH_DEL(layers->by_name, layer);
+    /* NOLINTEND(clang-analyzer-core.NullDereference) */
     free(layer->versions);
     free(layer->name);
     free(layer);
