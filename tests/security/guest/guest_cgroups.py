@@ -157,7 +157,7 @@ def handler(event, context):
 
 
 def test_the_report_says_how_much_memory_was_used(server):
-    function, cgroup = deploy(server, python("def handler(event, context):\n    x = bytearray(event.get('mb', 0) << 20)\n    return len(x)\n"), runtime="python3.11", memory=512)
+    function, cgroup = deploy(server, python("def handler(event, context):\n    x = bytearray(event.get('mb', 0) << 20)\n    return len(x)\n"), runtime="python3.11", memory=512, timeout=60)
     used = [int(re.search(r"Max Memory Used: (\d+) MB", function({"mb": mb}).log).group(1)) for mb in (0, 200, 0)]
     assert used[0] < 100 and 200 <= used[1] <= 320
     assert used[2] in (used[1], used[0]) or used[2] < 100                 # of the instance's life before Linux 6.12, of the call since then
@@ -194,7 +194,7 @@ def test_cpu_is_given_in_proportion_to_memory(server, memory, share):
     used = (fields(cgroup / "cpu.stat")["usage_usec"] - used) / 1e6
     assert used <= share * (seconds + 0.3), f"{used} s of CPU in {seconds} s"
     assert used >= share * 3 * 0.5, f"{used} s of CPU in {seconds} s"
-    assert fields(cgroup / "cpu.stat")["nr_throttled"] > 0
+    assert fields(cgroup / "cpu.stat")["nr_throttled"] > 0 or share >= os.cpu_count()
     function.delete()
 
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pwd
+import re
 import subprocess
 import sys
 import threading
@@ -10,10 +11,10 @@ import tty
 
 import stages
 
+PARAMETERS = open("/proc/cmdline").read()
 PORT = "/dev/ttyS1"
 TESTER = "tester"
-EMULATED = "hearth.emulated" in open("/proc/cmdline").read()
-STAGE_S = 7200 if EMULATED else 420
+STAGE_S = int(re.search(r"hearth\.stage_seconds=(\d+)", PARAMETERS)[1])
 
 
 def lines_of(fifo, port, lock):
@@ -35,7 +36,8 @@ def run_stage(name, port, lock):
     reader = threading.Thread(target=lines_of, args=(fifo, port, lock))
     reader.start()
     environment = {
-        "HEARTH_GUEST_STAGE": name, "HEARTH_GUEST_EVENTS": path, "HEARTH_BINARY": "/usr/local/bin/hearth", "HEARTH_SHARE": "/usr/local/share/hearth",
+        "HEARTH_GUEST_STAGE": name, "HEARTH_GUEST_KIND": re.search(r"hearth\.kind=(\w+)", PARAMETERS)[1],
+        "HEARTH_GUEST": "full" if "hearth.full=1" in PARAMETERS else "", "HEARTH_GUEST_EVENTS": path, "HEARTH_BINARY": "/usr/local/bin/hearth", "HEARTH_SHARE": "/usr/local/share/hearth",
         "HEARTH_TEST_NODE": "nodejs18.x", "HEARTH_CONFIG": "/dev/null", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     }
     command = stages.command(name, open("/opt/hearth/select").read())
